@@ -1,0 +1,214 @@
+"""Compiled kernels: one signature each, cached by content, never compiled by surprise.
+
+What numba does not do by itself, each seen to go wrong:
+
+- It does not notice an edited helper in another file. So the cache directory is named by the hash of all of stratd's
+  sources that hold kernels, numba's version and the CPU.
+- Its cache location is fixed when a function is decorated. So kernels are only marked at import, and made on `load`.
+- It recompiles for every new combination of argument types (110 to 180 ms for a read-only or strided array). So a kernel
+  has one explicit signature, and any other types are an error.
+- A cache directory that is full or read-only is an exception. Here it is one warning, and the kernel runs uncached.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import os
+import platform
+import threading
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from stratd.core.clock import perf_ns
+from stratd.core.paths import cache_root
+from stratd.errors import KernelError
+
+log = logging.getLogger("stratd.kernel")
+
+# Read-only arrays, as readers get them from PROT_READ memory, are types of their own to numba; writable ones convert.
+_TYPE_NAMES: Final = {
+    "i4": "int32",
+    "i8": "int64",
+    "u8": "uint64",
+    "u1": "uint8",
+    "f4": "float32",
+    "f8": "float64",
+    "b1": "boolean",
+}
+
+
+class KernelStats:
+    """Counts of what was compiled and loaded, for metrics. Thread safety: written under the build lock, read anywhere."""
+
+    __slots__ = ("compiled", "loaded", "seconds", "sealed_compilations", "sealed")
+
+    def __init__(self) -> None:
+        self.compiled = 0
+        self.loaded = 0
+        self.seconds = 0.0
+        self.sealed = False
+        self.sealed_compilations = 0
+
+
+class Kernel:
+    """A function that numba compiles on `load`, for one signature.
+
+    Thread safety: `load` may be called by any thread; builds are serialised by one lock.
+    """
+
+    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+        self.function = function
+        self.signature = signature
+        self._dispatcher: Callable[..., Any] | None = None
+        functools.update_wrapper(self, function)
+
+    def load(self) -> Callable[..., Any]:
+        """The compiled function. Compiles, or takes it from the cache, the first time."""
+        return self._dispatcher if self._dispatcher is not None else _build(self)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it is ready to be called."""
+        return self._dispatcher is not None
+
+    def __call__(self, *args: Any) -> Any:
+        return self.load()(*args)
+
+
+def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Mark a function as a kernel.
+
+    Args:
+        signature: return type and arguments: `"f8(f8[:], ro f8[:,:], i8)"`. Types are `i4 i8 u8 u1 f4 f8 b1` and `void`;
+            an array is C-contiguous; `ro` before it accepts read-only memory (and writable memory too).
+    """
+
+    def mark(function: Callable[..., Any]) -> Kernel:
+        made = Kernel(function, signature)
+        _registry.append(made)
+        return made
+
+    return mark
+
+
+_registry: list[Kernel] = []
+_build_lock = threading.RLock()
+stats: Final = KernelStats()
+
+
+def all_kernels() -> list[Kernel]:
+    """Every kernel of the modules imported so far."""
+    return list(_registry)
+
+
+@functools.cache
+def cache_directory() -> Path | None:
+    """Directory of this build's compiled kernels; None where nothing can be written (said once)."""
+    path = cache_root() / "kernels" / _fingerprint()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".probe-{os.getpid()}"
+        probe.write_bytes(b"x" * 4096)
+        probe.unlink()
+    except OSError as error:
+        log.warning(
+            "kernels are compiled anew at every start: the cache %s cannot be written (%s); "
+            "set STRATD_CACHE_DIR to a writable directory",
+            path,
+            error.strerror or error,
+        )
+        return None
+    return path
+
+
+def _fingerprint() -> str:
+    """Names what a cached kernel depends on: every source file of the package, numba, the CPU."""
+    import llvmlite.binding as llvm
+    import numba
+
+    digest = hashlib.blake2b(digest_size=12)
+    package = Path(__file__).resolve().parent.parent
+    for source in sorted(package.rglob("*.py")):
+        text = source.read_bytes()
+        if b"@kernel(" in text or source == Path(__file__).resolve():
+            digest.update(str(source.relative_to(package)).encode() + b"\0" + text + b"\0")
+    features = ",".join(f"{name}={on}" for name, on in sorted(llvm.get_host_cpu_features().items()))
+    for part in (numba.__version__, platform.python_version(), llvm.get_host_cpu_name(), features):
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _parse_signature(text: str) -> Any:
+    """`"f8(f8[:], ro i8[:,:])"` as a numba signature."""
+    from numba import types as nb
+
+    def one(part: str) -> Any:
+        words = part.split()
+        readonly = words[0] == "ro"
+        name, bracket, dims = words[-1].partition("[")
+        scalar = nb.void if name == "void" else getattr(nb, _TYPE_NAMES[name])
+        return nb.Array(scalar, dims.count(":"), "C", readonly=readonly) if bracket else scalar
+
+    result, _, arguments = text.partition("(")
+    parts: list[str] = []
+    depth = 0
+    for piece in arguments.rstrip(")").split(","):
+        if depth:
+            parts[-1] += "," + piece
+        elif piece.strip():
+            parts.append(piece.strip())
+        depth += piece.count("[") - piece.count("]")
+    return one(result)(*(one(part) for part in parts))
+
+
+def _build(target: Kernel) -> Callable[..., Any]:
+    with _build_lock:
+        if target._dispatcher is not None:
+            return target._dispatcher
+        directory = cache_directory()
+        if directory is not None:
+            os.environ["NUMBA_CACHE_DIR"] = str(directory)
+        import numba
+        import numba.core.config as numba_config
+
+        numba_config.CACHE_DIR = "" if directory is None else str(directory)
+        function = target.function
+        helpers = {
+            name: value.load() for name in _names(function.__code__) if isinstance(value := function.__globals__.get(name), Kernel)
+        }
+        copy = types.FunctionType(function.__code__, {**function.__globals__, **helpers}, function.__name__, function.__defaults__)
+        copy.__qualname__ = function.__qualname__
+        copy.__module__ = function.__module__
+        start = perf_ns()
+        try:
+            signature = _parse_signature(target.signature)
+            if directory is None:
+                dispatcher = numba.njit(signature, nogil=True)(copy)
+            else:
+                try:
+                    dispatcher = numba.njit(signature, nogil=True, cache=True)(copy)
+                except OSError as error:
+                    log.warning("kernel %s is not cached: %s", function.__name__, error)
+                    dispatcher = numba.njit(signature, nogil=True)(copy)
+        except numba.core.errors.NumbaError as error:
+            raise KernelError(f"kernel {function.__module__}.{function.__name__} does not compile: {error}") from error
+        hits = sum(dispatcher.stats.cache_hits.values())
+        stats.loaded += bool(hits)
+        stats.compiled += not hits
+        stats.sealed_compilations += stats.sealed and not hits
+        stats.seconds += (perf_ns() - start) / 1e9
+        target._dispatcher = dispatcher
+        return dispatcher  # type: ignore[no-any-return]
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Every global name that a function uses, inner functions included."""
+    found = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            found |= _names(constant)
+    return found

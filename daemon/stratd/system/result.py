@@ -1,0 +1,103 @@
+"""What a session's run came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyResult:
+    """What one strategy did.
+
+    Attributes:
+        state: component state at the end: STOPPED, QUARANTINED or FAULTED.
+        held_back: notifications not given because the stream's quality was under `min_quality`.
+        on_bars_seconds: mean, p99 and max of one notification's processing time.
+        bottleneck_share: share of the run in which the data-processor waited for this strategy.
+        last_error: last line of the last error; None where there was none.
+    """
+
+    notifications: int
+    signals: int
+    errors: int
+    state: str
+    held_back: int
+    on_bars_seconds: dict[str, float]
+    bottleneck_share: float
+    audit_hash: str
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """What a session's run came to. `to_dict` is the document of `stratd backtest --json`.
+
+    Attributes:
+        deterministic: False where wall-clock time had a say (a strategy abandoned at the barrier, a stop by hand).
+        bars_in: 1-minute bars taken in.
+        bars_derived: bars made, by interval.
+        rejected: rows not used, by kind.
+        audit_hash: over every notification and signal in order, per strategy.
+        stopped_by: why the run ended: "end of feed", "signal", "error", ...
+        error: what ended the run, where an error did.
+        notes: what a person should know: strategies skipped, quality below the mark, ...
+        quality: by stream: minutes present, minutes lost, quality.
+        rejects_file: where rejected rows are kept; None where there were none.
+    """
+
+    session: str
+    mode: str
+    deterministic: bool
+    elapsed_seconds: float
+    bars_in: int
+    bars_derived: dict[str, int]
+    rejected: dict[str, int]
+    audit_hash: str
+    strategies: dict[str, StrategyResult]
+    stopped_by: str = "end of feed"
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    quality: dict[str, dict[str, float]] = field(default_factory=dict)
+    gate_wait_seconds: float = 0.0
+    rejects_file: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 done; 1 a runtime failure or a run that is not deterministic."""
+        return 0 if self.error is None and self.deterministic else 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        from dataclasses import asdict
+
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line may override.
+
+    Attributes:
+        window: steps that the slowest strategy may be behind.
+        block_minutes: minutes taken from the feed at a time.
+        signals_path: write every signal there (.csv or .parquet).
+        metrics_port: serve Prometheus metrics on this port.
+        results_dir: directory for what the session leaves behind.
+    """
+
+    window: int | None = None
+    block_minutes: int | None = None
+    signals_path: str | None = None
+    metrics_port: int | None = None
+    results_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands. `fraction` is None where the feed cannot tell."""
+
+    fraction: float | None
+    bars_in: int
+    event_time_ns: int
+    elapsed_seconds: float
