@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import IntFlag
 from typing import NamedTuple
 
-from stratd.model.interval import MINUTE_NS
-
 
 class BarFlags(IntFlag):
     """What is special about a bar."""
@@ -26,6 +24,7 @@ class Bar(NamedTuple):
     Attributes:
         n: minutes it was built from.
         lost: minutes of its span that should have been there and are not.
+        quiet: minutes of its span without trades.
     """
 
     open_time: int
@@ -37,17 +36,13 @@ class Bar(NamedTuple):
     volume: float
     n: int
     lost: int
+    quiet: int
     flags: BarFlags
 
     @property
     def expected(self) -> int:
-        """Minutes in its span."""
-        return (self.close_time - self.open_time) // MINUTE_NS
-
-    @property
-    def quiet(self) -> int:
-        """Minutes of its span without trades."""
-        return self.expected - self.n - self.lost
+        """Minutes in its span, breaks of the session left out."""
+        return self.n + self.lost + self.quiet
 
     @property
     def incomplete(self) -> bool:

@@ -1,0 +1,546 @@
+"""Derivation: one compiled pass over a block that checks rows, appends them, derives longer bars, and logs what happened.
+
+The order of what it logs is docs/adr/0001-event-order.md. The pass goes minute by minute: everything that is due up to the
+minute's open is closed first, then the minute's rows are appended and folded into the open buckets of each longer
+interval, then what is due at the minute's end is closed. What is due is found by comparing two numbers; symbols are
+only gone through when a bucket does close. All state lies in arrays, so that any split of the input into blocks (that cuts
+no minute) gives the same rows and the same log.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stratd.core.kernel import kernel
+from stratd.data.block import BarBlock
+from stratd.data.calendars import GridSet, find_phase, regular_minutes_before
+from stratd.data.event_log import Segment
+from stratd.data.intake import Reject
+from stratd.data.session_data import SessionData
+from stratd.model import BarFlags
+from stratd.model.interval import MINUTE_NS
+
+# Constants that the kernels use are plain integers: numba freezes them into the code.
+MINUTE: Final = MINUTE_NS
+DAY: Final = 1440 * MINUTE_NS
+NEVER: Final = 2**62
+OK: Final = int(Reject.USED)
+UNKNOWN_SYMBOL: Final = int(Reject.UNKNOWN_SYMBOL)
+MALFORMED_TIME: Final = int(Reject.MALFORMED_TIME)
+MISALIGNED: Final = int(Reject.MISALIGNED_MINUTE)
+FUTURE: Final = int(Reject.FUTURE_TIME)
+OUTSIDE: Final = int(Reject.OUTSIDE_SESSION)
+NAN: Final = int(Reject.NAN)
+NON_POSITIVE: Final = int(Reject.NON_POSITIVE_PRICE)
+CONTRADICTION: Final = int(Reject.OHLC_CONTRADICTION)
+NEGATIVE_VOLUME: Final = int(Reject.NEGATIVE_VOLUME)
+OUT_OF_ORDER: Final = int(Reject.OUT_OF_ORDER)
+SAME: Final = int(Reject.DUPLICATE_SAME)
+CONFLICTING: Final = int(Reject.DUPLICATE_CONFLICTING)
+INCOMPLETE: Final = int(BarFlags.INCOMPLETE)
+LOST: Final = int(BarFlags.LOST)
+TRUNCATED: Final = int(BarFlags.TRUNCATED)
+
+# Columns of the state arrays.
+B_OPEN: Final = 0  # bucket[k, s]: open time
+B_CLOSE: Final = 1  # close time; 0 = no bucket is open
+B_N: Final = 2  # minutes in it
+B_BAD: Final = 3  # minutes whose row came and could not be used
+B_REGULAR: Final = 4  # of its minutes, those in regular hours (counted where the venue sends every minute)
+B_PHASE: Final = 5  # where its phase was found: the next search starts there
+S_LAST: Final = 0  # symbol[s]: open time of the last bar; -1 = none yet
+S_BAD: Final = 1  # the last minute whose row could not be used; -1 = none
+S_LOST: Final = 2  # minutes lost so far
+S_PHASE: Final = 3  # where the last minute's phase was found
+W_MARK: Final = 0  # writer[]: watermark, ns; -1 = nothing yet
+W_LOG: Final = 1  # entries of this block's log
+W_STEPS: Final = 2  # steps of this block's log
+W_STEP_END: Final = 3  # where the last step ended
+W_SESSION: Final = 4  # time of the next session event of any calendar
+W_DUE: Final = 5  # time of the next thing that is due: a bucket's end or a session event
+W_PENDING: Final = 6  # close time of the step whose 1m bars have been logged last
+
+
+@kernel("i8(ro i8[:], ro i8[:], i8, i8, i8, i8)")
+def minutes_between(anchor, end, start, stop, opened, closed):
+    """Minutes of all phases of a calendar within [opened, closed)."""
+    low, high = start, stop
+    while low < high:
+        middle = (low + high) // 2
+        if end[middle] <= opened:
+            low = middle + 1
+        else:
+            high = middle
+    total = 0
+    while low < stop and anchor[low] < closed:
+        total += min(end[low], closed) - max(anchor[low], opened)
+        low += 1
+    return total // MINUTE
+
+
+@kernel(
+    "void(i8[:], i4[:], f8[:], f8[:], f8[:], f8[:], f8[:], u1[:], i8, i8,"
+    " f8[:,:,:,:], i8[:,:,:,:], i4[:,:,:,:], ro i8[:,:], i8[:,:], f8[:,:,:], i8[:,:,:], i8[:,:], i8[:], i8[:], i8[:,:],"
+    " i8[:], i4[:], i8[:], f4[:], i8[:],"
+    " ro i8[:], ro i8[:], ro i8[:,:], ro i8[:,:], ro i8[:], ro i8[:], ro u1[:], ro i8[:], ro i8[:], ro i8[:], ro i8[:], ro i8[:],"
+    " ro i8[:], ro i8[:], ro i8[:], ro i8[:])"
+)
+def take_in(
+    open_time,
+    symbol,
+    opens,
+    highs,
+    lows,
+    closes,
+    volumes,
+    code,
+    latest,
+    until,
+    floats,
+    times,
+    counts,
+    base,
+    count,
+    bucket_floats,
+    bucket,
+    symbol_state,
+    next_close,
+    writer,
+    session_state,
+    log_close,
+    log_stream,
+    log_row,
+    log_quality,
+    step_end,
+    anchor,
+    end,
+    start_of,
+    stop_of,
+    duration,
+    calendar_of,
+    gapless,
+    regular_open,
+    regular_close,
+    regular_before,
+    regular_start,
+    regular_stop,
+    session_open,
+    session_close,
+    session_start,
+    session_stop,
+):
+    """Take in the rows of one block, then raise the watermark to the end of its last minute (or to `until`, if not -1).
+
+    `code[i]` says what became of row i (`intake.Reject`). One function, because passing this many arrays to another
+    one costs more than the work (0.5 µs a call).
+    """
+    intervals, symbols = count.shape
+    rows = open_time.shape[0]
+    minute = np.int64(-1)  # the minute whose rows are being taken; its step is not finished yet
+    t = np.int64(-1)
+    for i in range(rows + 1):
+        to = np.int64(-1)
+        s = np.int64(-1)
+        c = np.int64(0)
+        last = np.int64(-1)
+        o = h = l = x = v = 0.0
+        bad = OK
+        if i == rows:
+            to = until if until >= 0 or minute < 0 else minute + MINUTE
+        else:
+            t = open_time[i]
+            s = np.int64(symbol[i])
+            if s < 0:
+                code[i] = UNKNOWN_SYMBOL
+                continue
+            if t < 0:
+                code[i] = MALFORMED_TIME
+                continue
+            if t % MINUTE != 0:
+                code[i] = MISALIGNED
+                continue
+            if t > latest:
+                code[i] = FUTURE
+                continue
+            c = calendar_of[s]
+            p = find_phase(anchor, end, start_of[c, 0], stop_of[c, 0], t, symbol_state[s, S_PHASE])
+            if p < 0:
+                code[i] = OUTSIDE
+                continue
+            last = symbol_state[s, S_LAST]
+            o, h, l, x, v = opens[i], highs[i], lows[i], closes[i], volumes[i]
+            if not (np.isfinite(o) and np.isfinite(h) and np.isfinite(l) and np.isfinite(x) and np.isfinite(v)):
+                bad = NAN
+            elif o <= 0 or h <= 0 or l <= 0 or x <= 0:
+                bad = NON_POSITIVE
+            elif h < l or h < o or h < x or l > o or l > x:
+                bad = CONTRADICTION
+            elif v < 0:
+                bad = NEGATIVE_VOLUME
+            if t <= last or t < minute or t + MINUTE <= writer[W_MARK]:
+                if bad != OK:
+                    code[i] = bad
+                elif t == last:
+                    at = count[0, s] - 1 - base[0, s]
+                    same = (
+                        floats[0, 0, s, at] == o and floats[0, 1, s, at] == h and floats[0, 2, s, at] == l
+                        and floats[0, 3, s, at] == x and floats[0, 4, s, at] == v
+                    )  # fmt: skip
+                    code[i] = SAME if same else CONFLICTING
+                else:
+                    code[i] = OUT_OF_ORDER
+                continue
+            symbol_state[s, S_PHASE] = p
+            if t != minute:
+                if writer[W_MARK] < 0:
+                    # The first minute of the session: sessions that ended before it are none of its business.
+                    writer[W_SESSION] = NEVER
+                    for q in range(session_state.shape[0]):
+                        at = session_start[q]
+                        while at < session_stop[q] and session_close[at] <= t:
+                            at += 1
+                        session_state[q, 0] = at
+                        session_state[q, 1] = 0
+                        if at < session_stop[q]:
+                            writer[W_SESSION] = min(writer[W_SESSION], session_open[at])
+                    writer[W_DUE] = writer[W_SESSION]
+                minute = t
+                to = t
+        if to >= 0:
+            if writer[W_DUE] > to:
+                # Mostly nothing is due, and the minute before ends as a step of 1m bars alone.
+                if writer[W_LOG] > writer[W_STEP_END]:
+                    step_end[writer[W_STEPS]] = writer[W_LOG]
+                    writer[W_STEPS] += 1
+                    writer[W_STEP_END] = writer[W_LOG]
+            else:
+                # Close what is due by then, step by step: bars of shorter intervals first, then session events.
+                while True:
+                    due = writer[W_SESSION]
+                    for k in range(1, intervals):
+                        due = min(due, next_close[k])
+                    if writer[W_LOG] > writer[W_STEP_END] and (due > to or due != writer[W_PENDING]):
+                        # The bars of the minute before are a step of their own: nothing longer closes with them.
+                        step_end[writer[W_STEPS]] = writer[W_LOG]
+                        writer[W_STEPS] += 1
+                        writer[W_STEP_END] = writer[W_LOG]
+                    if due > to:
+                        break
+                    for k in range(1, intervals):
+                        if next_close[k] == due:
+                            following = NEVER
+                            for z in range(symbols):
+                                ends = bucket[k, z, B_CLOSE]
+                                if ends == 0:
+                                    continue
+                                if ends != due:
+                                    following = min(following, ends)
+                                    continue
+                                bucket[k, z, B_CLOSE] = 0
+                                minutes = bucket[k, z, B_N]
+                                if minutes == 0:
+                                    continue
+                                opened = bucket[k, z, B_OPEN]
+                                y = calendar_of[z]
+                                if duration[k] >= DAY:
+                                    expected = minutes_between(anchor, end, start_of[y, 0], stop_of[y, 0], opened, ends)
+                                else:
+                                    expected = (ends - opened) // MINUTE
+                                if gapless[z]:
+                                    first, after = regular_start[y], regular_stop[y]
+                                    lost = (
+                                        regular_minutes_before(regular_open, regular_close, regular_before, first, after, ends)
+                                        - regular_minutes_before(regular_open, regular_close, regular_before, first, after, opened)
+                                        - bucket[k, z, B_REGULAR]
+                                    )
+                                else:
+                                    lost = bucket[k, z, B_BAD]
+                                flags = 0
+                                if minutes < expected:
+                                    flags |= INCOMPLETE
+                                if lost > 0:
+                                    flags |= LOST
+                                if ends < opened + duration[k] and duration[k] < DAY:
+                                    flags |= TRUNCATED
+                                to_row = count[k, z] - base[k, z]
+                                for f in range(5):
+                                    floats[k, f, z, to_row] = bucket_floats[k, z, f]
+                                times[k, 0, z, to_row] = opened
+                                times[k, 1, z, to_row] = ends
+                                counts[k, 0, z, to_row] = minutes
+                                counts[k, 1, z, to_row] = lost
+                                counts[k, 2, z, to_row] = expected - minutes - lost
+                                counts[k, 3, z, to_row] = flags
+                                entry = writer[W_LOG]
+                                log_close[entry] = due
+                                log_stream[entry] = k * symbols + z
+                                log_row[entry] = count[k, z]
+                                log_quality[entry] = count[0, z] / (count[0, z] + symbol_state[z, S_LOST])
+                                writer[W_LOG] = entry + 1
+                                count[k, z] += 1
+                            next_close[k] = following
+                    if writer[W_SESSION] == due:
+                        for closing in (1, 0):
+                            for y in range(session_state.shape[0]):
+                                held = session_state[y, 0]
+                                if held >= session_stop[y] or session_state[y, 1] != closing:
+                                    continue
+                                if (session_close[held] if closing else session_open[held]) != due:
+                                    continue
+                                entry = writer[W_LOG]
+                                log_close[entry] = due
+                                log_stream[entry] = intervals * symbols + 2 * y + (1 - closing)
+                                log_row[entry] = held - session_start[y]
+                                log_quality[entry] = 1.0
+                                writer[W_LOG] = entry + 1
+                                session_state[y, 0] = held + closing
+                                session_state[y, 1] = 1 - closing
+                        following = NEVER
+                        for y in range(session_state.shape[0]):
+                            held = session_state[y, 0]
+                            if held < session_stop[y]:
+                                following = min(following, session_close[held] if session_state[y, 1] else session_open[held])
+                        writer[W_SESSION] = following
+                    if writer[W_LOG] > writer[W_STEP_END]:
+                        step_end[writer[W_STEPS]] = writer[W_LOG]
+                        writer[W_STEPS] += 1
+                        writer[W_STEP_END] = writer[W_LOG]
+                writer[W_DUE] = due
+            writer[W_MARK] = max(writer[W_MARK], to)
+            writer[W_PENDING] = t + MINUTE
+        if i == rows:
+            break
+        regular = 0
+        if gapless[s]:
+            a, b = regular_start[c], regular_stop[c]
+            here = regular_minutes_before(regular_open, regular_close, regular_before, a, b, t)
+            regular = regular_minutes_before(regular_open, regular_close, regular_before, a, b, t + MINUTE) - here
+            if bad == OK and last >= 0:
+                symbol_state[s, S_LOST] += here - regular_minutes_before(
+                    regular_open, regular_close, regular_before, a, b, last + MINUTE
+                )
+        for k in range(1, intervals):
+            if bucket[k, s, B_CLOSE] == 0:
+                g = find_phase(anchor, end, start_of[c, k], stop_of[c, k], t, bucket[k, s, B_PHASE])
+                bucket[k, s, B_PHASE] = g
+                opened = anchor[g] + (t - anchor[g]) // duration[k] * duration[k]
+                bucket[k, s, B_OPEN] = opened
+                bucket[k, s, B_CLOSE] = min(opened + duration[k], end[g])
+                bucket[k, s, B_N] = 0
+                bucket[k, s, B_BAD] = 0
+                bucket[k, s, B_REGULAR] = 0
+                next_close[k] = min(next_close[k], bucket[k, s, B_CLOSE])
+                writer[W_DUE] = min(writer[W_DUE], bucket[k, s, B_CLOSE])
+        if bad != OK:
+            code[i] = bad
+            if symbol_state[s, S_BAD] != t:
+                symbol_state[s, S_BAD] = t
+                if not gapless[s]:
+                    symbol_state[s, S_LOST] += 1
+                for k in range(1, intervals):
+                    bucket[k, s, B_BAD] += 1
+            continue
+        if symbol_state[s, S_BAD] == t:
+            # A usable row for a minute whose first row was not: the minute is there after all.
+            if not gapless[s]:
+                symbol_state[s, S_LOST] -= 1
+            for k in range(1, intervals):
+                bucket[k, s, B_BAD] -= 1
+        code[i] = OK
+        symbol_state[s, S_LAST] = t
+        at = count[0, s] - base[0, s]
+        floats[0, 0, s, at] = o
+        floats[0, 1, s, at] = h
+        floats[0, 2, s, at] = l
+        floats[0, 3, s, at] = x
+        floats[0, 4, s, at] = v
+        times[0, 0, s, at] = t
+        times[0, 1, s, at] = t + MINUTE
+        counts[0, 0, s, at] = 1
+        counts[0, 1, s, at] = 0
+        counts[0, 2, s, at] = 0
+        counts[0, 3, s, at] = 0
+        e = writer[W_LOG]
+        log_close[e] = t + MINUTE
+        log_stream[e] = s
+        log_row[e] = count[0, s]
+        count[0, s] += 1
+        log_quality[e] = count[0, s] / (count[0, s] + symbol_state[s, S_LOST])
+        writer[W_LOG] = e + 1
+        for k in range(1, intervals):
+            if bucket[k, s, B_N] == 0:
+                bucket_floats[k, s, 0] = o
+                bucket_floats[k, s, 1] = h
+                bucket_floats[k, s, 2] = l
+                bucket_floats[k, s, 4] = v
+            else:
+                bucket_floats[k, s, 1] = max(bucket_floats[k, s, 1], h)
+                bucket_floats[k, s, 2] = min(bucket_floats[k, s, 2], l)
+                bucket_floats[k, s, 4] += v
+            bucket_floats[k, s, 3] = x
+            bucket[k, s, B_N] += 1
+            bucket[k, s, B_REGULAR] += regular
+
+
+Logs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]
+
+
+def _log_arrays(entries: int) -> Logs:
+    return (
+        np.empty(entries, np.int64),
+        np.empty(entries, np.int32),
+        np.empty(entries, np.int64),
+        np.empty(entries, np.float32),
+        np.empty(entries, np.int64),
+    )
+
+
+class Derivation:
+    """Takes blocks in: checks rows, appends them to SessionData, derives longer bars, and makes the log's segments.
+
+    Args:
+        data: where rows go. Its first interval is 1m, the others are derived.
+        grids: bucket grids of every (calendar, interval), and the calendars' sessions.
+        calendar_of: int64[s], index of each symbol's calendar in `grids`.
+        gapless: uint8[s], 1 where the venue sends a bar for every minute, trades or not.
+        latest: a row with a later open time (ns UTC) is rejected as `future_time`.
+
+    Thread safety: the writer's own.
+    """
+
+    def __init__(
+        self, data: SessionData, grids: GridSet, calendar_of: NDArray[np.int64], gapless: NDArray[np.uint8], latest: int
+    ) -> None:
+        intervals, symbols = data.count.shape
+        self.data = data
+        self._latest = latest
+        self._calendars = len(grids.session_start)
+        self._session_close = grids.session_close
+        self._session_start, self._session_stop = grids.session_start, grids.session_stop
+        self._bucket_floats = np.zeros((intervals, symbols, 5))
+        self._bucket = np.zeros((intervals, symbols, 6), np.int64)
+        self._symbol_state = np.zeros((symbols, 4), np.int64)
+        self._symbol_state[:, (S_LAST, S_BAD)] = -1
+        self._next_close = np.full(intervals, NEVER, np.int64)
+        self._writer = np.zeros(7, np.int64)
+        self._writer[W_MARK] = -1
+        self._writer[W_SESSION] = self._writer[W_DUE] = NEVER
+        self._session_state = np.zeros((self._calendars, 2), np.int64)
+        self._length = 0
+        self._logs = _log_arrays(1024)
+        self._tables = (
+            grids.anchor,
+            grids.end,
+            grids.start_of,
+            grids.stop_of,
+            grids.duration,
+            calendar_of,
+            gapless,
+            grids.regular_open,
+            grids.regular_close,
+            grids.minutes_before,
+            grids.regular_start,
+            grids.regular_stop,
+            grids.session_open,
+            grids.session_close,
+            grids.session_start,
+            grids.session_stop,
+        )
+        self._take_in = take_in.load()
+
+    @property
+    def watermark_ns(self) -> int:
+        """Time up to which nothing more is awaited; -1 before the first minute."""
+        return int(self._writer[W_MARK])
+
+    @property
+    def lost(self) -> NDArray[np.int64]:
+        """int64[s], minutes lost so far."""
+        return self._symbol_state[:, S_LOST]
+
+    def take(self, block: BarBlock) -> tuple[Segment, NDArray[np.uint8]]:
+        """Take a block in.
+
+        Returns:
+            The events, not yet part of a log, and uint8[n], what became of each row (`intake.Reject`).
+        """
+        intervals, symbols = self.data.count.shape
+        per_symbol = np.bincount(block.symbol[block.symbol >= 0], minlength=symbols).astype(np.int64)
+        # A derived stream gains at most one bar per 1m bar, and the bucket that was open before.
+        self.data.make_room(per_symbol + 1)
+        rows = len(block)
+        ends = block.open_time[block.open_time <= self._latest]
+        sessions = 0 if ends.size == 0 else self._sessions_until(int(ends.max()) + MINUTE)
+        code = np.zeros(rows, np.uint8)
+        logs = self._room(rows * intervals + symbols * intervals + sessions)
+        self._take_in(
+            block.open_time, block.symbol, block.open, block.high, block.low, block.close, block.volume, code, self._latest, -1,
+            *self._state(), *logs, *self._tables,
+        )  # fmt: skip
+        return self._segment(), code
+
+    def finish(self) -> Segment:
+        """The feed has ended: close the buckets that are open, at their own ends. No further session events."""
+        intervals, symbols = self.data.count.shape
+        self.data.make_room(np.ones(symbols, np.int64))
+        self._writer[W_SESSION] = NEVER
+        logs = self._room(symbols * intervals)
+        mark = self._writer[W_MARK]
+        none, numbers = np.zeros(0, np.int64), np.zeros(0)
+        self._take_in(
+            none, none.astype(np.int32), numbers, numbers, numbers, numbers, numbers, none.astype(np.uint8), self._latest, NEVER - 1,
+            *self._state(), *logs, *self._tables,
+        )  # fmt: skip
+        self._writer[W_MARK] = mark
+        return self._segment()
+
+    def _state(self) -> tuple[NDArray[Any], ...]:
+        frame = self.data.frame
+        self._writer[W_LOG] = self._writer[W_STEPS] = self._writer[W_STEP_END] = 0
+        return (
+            frame.floats,
+            frame.times,
+            frame.counts,
+            frame.base,
+            self.data.count,
+            self._bucket_floats,
+            self._bucket,
+            self._symbol_state,
+            self._next_close,
+            self._writer,
+            self._session_state,
+        )
+
+    def _room(self, entries: int) -> Logs:
+        """Arrays for at most `entries` log entries: the writer's own, used for every block."""
+        if len(self._logs[0]) < entries:
+            self._logs = _log_arrays(entries)
+        return self._logs
+
+    def _segment(self) -> Segment:
+        """What the last call logged, copied: most blocks log far less than they might."""
+        entries, steps = int(self._writer[W_LOG]), int(self._writer[W_STEPS])
+        close_time, stream, row, quality, step_end = self._logs
+        segment = Segment(
+            self._length,
+            close_time[:entries].copy(),
+            stream[:entries].copy(),
+            row[:entries].copy(),
+            quality[:entries].copy(),
+            step_end[:steps].copy(),
+        )
+        self._length += entries
+        return segment
+
+    def _sessions_until(self, time_ns: int) -> int:
+        """At most how many session events lie between the watermark and `time_ns`."""
+        total = 0
+        for c in range(self._calendars):
+            start, stop = int(self._session_start[c]), int(self._session_stop[c])
+            closes = self._session_close[start:stop]
+            first = int(self._session_state[c, 0]) - start if self.watermark_ns >= 0 else 0
+            total += 2 * (int(np.searchsorted(closes, time_ns, "right")) - max(first, 0) + 2)
+        return total

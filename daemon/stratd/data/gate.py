@@ -1,0 +1,141 @@
+"""Gate: how far the writer may run ahead of the slowest reader."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stratd.core.clock import perf_ns
+from stratd.core.kernel import kernel
+from stratd.data.event_log import Segment
+from stratd.data.subscription import StreamSubscription
+
+
+@kernel("void(ro i4[:], i8, i8, i8, ro i8[:], ro i8[:], i8[:])")
+def mark_last(stream, start, stop, offset, first, reader, mark):
+    """For each reader, one past the log position of its last event among entries [start, stop); others are left as they are."""
+    for i in range(start, stop):
+        st = stream[i]
+        for j in range(first[st], first[st + 1]):
+            mark[reader[j]] = offset + i + 1
+
+
+class Gate:
+    """Publishes a log's segments so that no reader is ever more than `window` steps behind (data-driven mode).
+
+    The writer publishes up to half a window at a time: while readers work on one half it prepares the other. With a
+    window of 1 every reader finishes a step before the next is published. Readers without an event in what is
+    published are not woken and not waited for.
+
+    Thread safety: used by the writer's thread. `stop` may be called by any thread.
+
+    Attributes:
+        timeouts: how often a reader made no progress for `barrier_timeout_seconds`.
+        wait_ns: how long the writer has waited, for all readers together.
+        steps, published: steps and log entries published so far.
+    """
+
+    def __init__(
+        self,
+        window: int,
+        readers: Sequence[StreamSubscription],
+        log_streams: int,
+        barrier_timeout_seconds: float,
+        on_timeout: Callable[[StreamSubscription], None],
+    ) -> None:
+        self.window = window
+        self.timeouts = 0
+        self.wait_ns = 0
+        self.steps = 0
+        self.published = 0
+        self.stopping = False
+        self._readers = tuple(readers)
+        self._chunk = max(1, window // 2)
+        self._timeout = barrier_timeout_seconds
+        self._on_timeout = on_timeout
+        by_stream: list[list[int]] = [[] for _ in range(log_streams)]
+        for number, reader in enumerate(readers):
+            for stream in reader.streams:
+                by_stream[stream].append(number)
+        self._first = np.cumsum([0, *(len(numbers) for numbers in by_stream)], dtype=np.int64)
+        self._reader = np.array([number for numbers in by_stream for number in numbers], np.int64)
+        self._mark: NDArray[np.int64] = np.zeros(len(readers), np.int64)
+        self._mark_last = mark_last.load()
+        # What is out: steps of each chunk, and whom it waits for up to where.
+        self._out: deque[tuple[int, list[tuple[StreamSubscription, int]]]] = deque()
+        self._steps_out = 0
+
+    def publish(self, segment: Segment) -> bool:
+        """Publish all of a segment, waiting for readers where the window says so.
+
+        Returns:
+            False if it was stopped before everything was published.
+        """
+        steps = segment.step_end.tolist()
+        step = 0
+        position = 0
+        while step < len(steps):
+            upto = min(step + self._chunk, len(steps))
+            if not self._make_room(upto - step) or self.stopping:
+                return False
+            end = steps[upto - 1]
+            before = self._mark.copy()
+            self._mark_last(segment.stream, position, end, segment.start, self._first, self._reader, self._mark)
+            waited_for = [
+                (reader, int(mark))
+                for reader, mark, changed in zip(self._readers, self._mark, self._mark != before, strict=True)
+                if changed
+            ]
+            segment.published = end
+            self.published = segment.start + end
+            # At a segment's end everybody is woken, so that a reader of quiet streams does not hold old segments for ever.
+            for reader in (entry[0] for entry in waited_for) if upto < len(steps) else self._readers:
+                reader.reader.wake()
+            self._out.append((upto - step, waited_for))
+            self._steps_out += upto - step
+            self.steps += upto - step
+            position, step = end, upto
+        return True
+
+    def drain(self) -> bool:
+        """Wait until readers have handled all that was published. False if stopped before."""
+        return self._make_room(self.window + 1)
+
+    def stop(self) -> None:
+        """Let the writer go, wherever it waits."""
+        self.stopping = True
+        for reader in self._readers:
+            reader.gate.wake()
+
+    def wake_all(self) -> None:
+        """Wake every reader: the log has been closed."""
+        for reader in self._readers:
+            reader.reader.wake()
+
+    def _make_room(self, steps: int) -> bool:
+        while self._out and self._steps_out + steps > self.window:
+            chunk_steps, waited_for = self._out[0]
+            for reader, mark in waited_for:
+                if reader.handled < mark and not self._wait_for(reader, mark):
+                    return False
+            self._out.popleft()
+            self._steps_out -= chunk_steps
+        return True
+
+    def _wait_for(self, reader: StreamSubscription, mark: int) -> bool:
+        start = perf_ns()
+        seen = reader.progress
+        try:
+            while not reader.gate.wait(lambda: reader.handled >= mark or reader.detached or self.stopping, self._timeout):
+                if reader.progress == seen:
+                    self.timeouts += 1
+                    self._on_timeout(reader)
+                seen = reader.progress
+        finally:
+            waited = perf_ns() - start
+            self.wait_ns += waited
+            reader.gate_wait_ns += waited
+        return reader.handled >= mark or reader.detached

@@ -1,0 +1,68 @@
+"""Signals as they were emitted: counted, hashed, and kept where somebody wants them."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from stratd.model import Side, Signal
+
+_SIDE_CODES = {Side.BUY: 1, Side.SELL: 2, Side.FLAT: 3}
+_NOTHING = float("nan")
+
+
+class SignalRecord(NamedTuple):
+    """One emitted signal.
+
+    Attributes:
+        time: close time of the event it was decided on, ns UTC.
+        open_time: open time of that event's bar, ns UTC.
+        symbol: index in the session's symbols.
+    """
+
+    time: int
+    open_time: int
+    symbol: int
+    signal: Signal
+
+
+class SignalLog:
+    """Signals of one strategy, in order.
+
+    Thread safety: written by the strategy's thread, at the end of each window; `count` may be read by others.
+
+    Attributes:
+        count: how many there were.
+        kept: the records, if they are to be kept.
+    """
+
+    def __init__(self, keep: bool) -> None:
+        self.count = 0
+        self.kept: list[SignalRecord] = []
+        self._keep = keep
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def take(self, records: Sequence[SignalRecord]) -> None:
+        """Count and hash some more signals."""
+        self.count += len(records)
+        for time, open_time, symbol, signal in records:
+            prices = (signal.target_weight, signal.limit_price, signal.stop_price, signal.take_profit_price)
+            self._digest.update(
+                struct.pack(
+                    "<qqiB5d",
+                    time,
+                    open_time,
+                    symbol,
+                    _SIDE_CODES[signal.side],
+                    signal.strength,
+                    *(_NOTHING if price is None else price for price in prices),
+                )
+            )
+        if self._keep:
+            self.kept.extend(records)
+
+    def digest(self) -> str:
+        """Hash of all signals so far, in order: times, symbol, side and numbers; not the words of the reason."""
+        return self._digest.hexdigest()

@@ -1,0 +1,265 @@
+"""StrategyThread, LOOP TWO: one strategy, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stratd.core.clock import perf_ns
+from stratd.core.cores import pin_this_thread
+from stratd.data.calendars import Grid, grid_of
+from stratd.data.event_log import EventLog
+from stratd.data.session_data import SessionData
+from stratd.data.subscription import NOTIFY, SLICE_ONLY, Slot, StreamSubscription
+from stratd.model import MINUTE_NS, Interval
+from stratd.strategy.base import Strategy
+from stratd.strategy.context import Market, Moment, StrategyContext
+from stratd.strategy.signals import SignalLog
+from stratd.core.states import State
+from stratd.strategy.thread_metrics import Durations
+
+_LOGGED_ERRORS: Final = 10  # after these, errors are only counted
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPolicy:
+    """How a strategy is run.
+
+    Attributes:
+        max_errors: exceptions survived; one more quarantines the strategy.
+        min_quality: streams below this quality are held back.
+        keep_signals: whether signals are kept for a file, or only counted and hashed.
+        core: CPU core to run on; None leaves it to the system.
+    """
+
+    max_errors: int = 10
+    min_quality: float = 0.0
+    keep_signals: bool = False
+    core: int | None = None
+
+
+class StrategyThread:
+    """Runs one strategy: takes windows of events from its subscription and calls it back for each.
+
+    Whatever the strategy raises stays here: it is logged with its bar, counted, and survived up to `max_errors`.
+
+    Thread safety: the strategy, its context and everything below them belong to this thread once `start` was called.
+    Others read plain counters (`errors`, `state`, `durations`, `signals.count`), and may call `abandon` and `join`.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy[Any],
+        context: StrategyContext,
+        market: Market,
+        data: SessionData,
+        log: EventLog,
+        policy: ThreadPolicy,
+    ) -> None:
+        self.name = context.name
+        self.strategy = strategy
+        self.state = State.READY
+        self.errors = 0
+        self.last_error: str | None = None
+        self.ended_by = ""
+        self.durations = Durations()
+        self.signals = SignalLog(policy.keep_signals)
+        self.started = threading.Event()
+        self._policy = policy
+        self._context = context
+        self._data = data
+        self._held_said = False
+        self._abandoned = False
+        self._moment = Moment()
+        self._grids: dict[tuple[int, int], Grid] = {}
+        self._market = market
+        kind = type(strategy)
+        bars = len(market.intervals) * len(market.symbols)
+        wants_bars, wants_slices = kind.on_bars is not Strategy.on_bars, kind.on_slice is not Strategy.on_slice
+        slots = [
+            slot
+            if slot.kind != NOTIFY or wants_bars
+            else Slot(slot.interval_index, slot.symbol_index, SLICE_ONLY, slot.lookback)
+            for _, slot in context.slots()
+        ]
+        self._sliced_symbols: list[tuple[str, ...]] = [
+            tuple(
+                market.symbols[slot.symbol_index]
+                for slot in sorted(slots, key=lambda slot: slot.symbol_index)
+                if slot.interval_index == k and slot.kind in (NOTIFY, SLICE_ONLY)
+            )
+            for k in range(len(market.intervals))
+        ]
+        sessions: list[int] = []
+        for number in sorted({market.calendar_of[series.symbol] for series, _ in context.slots()}):
+            if kind.on_session_close is not Strategy.on_session_close:
+                sessions.append(bars + 2 * number)
+            if kind.on_session_open is not Strategy.on_session_open:
+                sessions.append(bars + 2 * number + 1)
+        self.subscription = StreamSubscription(
+            self.name,
+            log,
+            slots,
+            bars + 2 * len(market.calendars),
+            len(market.symbols),
+            [wants_slices and bool(symbols) for symbols in self._sliced_symbols],
+            sessions,
+            policy.min_quality,
+        )
+        # What the hot loop needs of a slot: one lookup, one unpacking.
+        self._entries = [(series, series.symbol, series.interval) for series, _ in context.slots()]
+        self._thread = threading.Thread(target=self._main, name=f"strategy-{self.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take windows."""
+        self.state = State.RUNNING
+        self._thread.start()
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the thread to end. False if it has not in time."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def abandon(self, state: State, reason: str) -> None:
+        """Do not let the strategy handle another event, and let nobody wait for it. Callable by any thread.
+
+        The callback that it is in, if any, is not interrupted here; when it returns, the thread ends.
+        """
+        self._abandoned = True
+        self.state = state
+        self.last_error = self.last_error or reason
+        self.ended_by = reason
+        self._entries.clear()  # the hot loop looks every event up here: the next look-up fails and the loop ends
+        self.subscription.detach()
+
+    def _main(self) -> None:
+        if self._policy.core is not None:
+            pin_this_thread(self._policy.core)
+        self.started.set()
+        reason = self.run()
+        self.ended_by = self.ended_by or reason
+        if self.state is State.RUNNING:
+            self.state = State.STOPPED
+        self._guard("teardown", self.strategy.teardown)
+        self.subscription.detach()
+
+    def run(self) -> str:
+        """Loop two: take a window, run it, say so. Returns why it stopped."""
+        subscription, context = self.subscription, self._context
+        while (window := subscription.take(self._data)) is not None:
+            frame, slots, ends = window
+            context.advance(frame, subscription.last_end)
+            events = zip(slots, ends, strict=True)
+            self._run_window(events)
+            if self._abandoned:
+                subscription.cut_window(len(slots) - sum(1 for _ in events))
+                return self.ended_by
+            subscription.done()
+        return "end of the log"
+
+    def _run_window(self, events: Iterator[tuple[int, int]]) -> None:
+        """Run the events of one window; what they raise is survived here."""
+        context, entries, on_bars = self._context, self._entries, self.strategy.on_bars
+        subscription = self.subscription
+        stamps = [perf_ns()]
+        stamp = stamps.append
+        while True:
+            try:
+                for slot, end in events:
+                    if slot >= 0:
+                        series, symbol, interval = entries[slot]
+                        series._hi = end
+                        context._current = series
+                        on_bars(symbol, interval)
+                        stamp(perf_ns())
+                    elif self._other(-1 - slot, end):
+                        stamp(perf_ns())
+                break
+            except BaseException as error:
+                # SystemExit and KeyboardInterrupt too: what a strategy raises must end nobody else, and not the process.
+                stamp(perf_ns())
+                if self._abandoned or self._failed(error):
+                    break
+        subscription.progress += 1
+        self.durations.take(stamps)
+        if context._signals:
+            self.signals.take(context._signals)
+            context._signals.clear()
+        if subscription.held_back and not self._held_said:
+            self._held_said = True
+            context.log.warning(
+                "notifications are held back: quality is below min_quality", min_quality=self._policy.min_quality
+            )
+
+    def _other(self, code: int, end: int) -> bool:
+        """An event that is not a notified bar. Returns whether the strategy was called."""
+        slots = len(self._context.slots())
+        if code < slots:
+            self._entries[code][0]._hi = end
+            return False
+        context, moment = self._context, self._moment
+        moment.time = int(self.subscription.event_time[end])
+        value = int(self.subscription.event_value[end])
+        code -= slots
+        intervals = len(self._market.intervals)
+        context._current = moment
+        if code < intervals:
+            interval = self._market.intervals[code]
+            moment.interval = interval
+            symbols = self._sliced_symbols[code]
+            missing = () if value == len(symbols) else self._missing(code, interval, moment.time, symbols)
+            self.strategy.on_slice(interval, moment.time, missing)
+            return True
+        code -= intervals
+        moment.interval = None
+        table = self._market.calendars[code // 2]
+        opened, closed = int(table.session_open[value]), int(table.session_close[value])
+        callback = self.strategy.on_session_open if code % 2 else self.strategy.on_session_close
+        callback(table.name, opened, closed)
+        return True
+
+    def _missing(self, k: int, interval: Interval, time: int, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        """Symbols that had a bucket to close at `time` and whose bar the strategy has not been given."""
+        absent = []
+        for symbol in symbols:
+            series = self._context.bars(symbol, interval)
+            seen = series._hi and int(series._close_time[series._hi - 1]) == time
+            if not seen and self._closes_at(self._market.calendar_of[symbol], k, time):
+                absent.append(symbol)
+        return tuple(absent)
+
+    def _closes_at(self, calendar: int, k: int, time: int) -> bool:
+        """Whether a calendar has a bucket of interval k that closes at `time`."""
+        grid = self._grids.get((calendar, k))
+        if grid is None:
+            grid = self._grids[calendar, k] = grid_of(self._market.calendars[calendar], self._market.intervals[k])
+        bucket = grid.bucket(time - MINUTE_NS)
+        return bucket is not None and bucket[1] == time
+
+    def _failed(self, error: BaseException) -> bool:
+        """Count and log an exception. Returns whether it was one too many."""
+        self.errors += 1
+        current = self._context._current
+        where = f"{current.symbol} {current.interval} closing at {self._context.now}"
+        self.last_error = "".join(traceback.format_exception_only(error)).strip()
+        if self.errors <= _LOGGED_ERRORS:
+            trace = "".join(traceback.format_exception(error))
+            self._context.log.error("strategy raised", at=where, errors=self.errors, exception=trace)
+        if self.errors <= self._policy.max_errors:
+            return False
+        self._context.log.error("strategy is quarantined", errors=self.errors, max_errors=self._policy.max_errors)
+        self.abandon(State.QUARANTINED, f"quarantined after {self.errors} errors: {self.last_error}")
+        return True
+
+    def _guard(self, what: str, call: Callable[[], object]) -> None:
+        """Call a life-cycle method; what it raises is logged and counted."""
+        try:
+            call()
+        except BaseException as error:
+            self.errors += 1
+            self.last_error = "".join(traceback.format_exception_only(error)).strip()
+            self._context.log.error(f"{what} raised", exception="".join(traceback.format_exception(error)))

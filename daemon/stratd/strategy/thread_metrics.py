@@ -1,0 +1,75 @@
+"""What is measured of a strategy thread."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stratd.core.kernel import kernel
+
+_SUB: Final = 16  # buckets per doubling: a quantile is at most 1/16 too high
+_BUCKETS: Final = 64 * _SUB
+
+
+@kernel("void(ro i8[:], i8[:], i8[:])")
+def observe(stamps, histogram, totals):
+    """Add the spans between consecutive stamps (ns) to a histogram with 16 buckets per doubling; totals: count, sum, max."""
+    for i in range(1, stamps.shape[0]):
+        span = max(stamps[i] - stamps[i - 1], np.int64(1))
+        exponent = np.int64(0)
+        rest = span
+        while rest >= 2 * _SUB:
+            rest >>= 1
+            exponent += 1
+        histogram[exponent * _SUB + rest] += 1
+        totals[0] += 1
+        totals[1] += span
+        totals[2] = max(totals[2], span)
+
+
+class Durations:
+    """Spans of time: mean, quantiles and maximum, in constant memory.
+
+    Thread safety: one thread writes; others read plain numbers, each of them whole.
+    """
+
+    def __init__(self) -> None:
+        self.histogram: NDArray[np.int64] = np.zeros(_BUCKETS, np.int64)
+        self.totals: NDArray[np.int64] = np.zeros(3, np.int64)
+        self._observe = observe.load()
+
+    def take(self, stamps: list[int]) -> None:
+        """Add the spans between consecutive stamps, in ns."""
+        self._observe(np.array(stamps, np.int64), self.histogram, self.totals)
+
+    @property
+    def count(self) -> int:
+        """How many spans."""
+        return int(self.totals[0])
+
+    @property
+    def total_seconds(self) -> float:
+        """Their sum."""
+        return float(self.totals[1]) / 1e9
+
+    @property
+    def mean_seconds(self) -> float:
+        """Their mean; 0 where there are none."""
+        return float(self.totals[1]) / 1e9 / max(1, int(self.totals[0]))
+
+    @property
+    def max_seconds(self) -> float:
+        """The longest."""
+        return float(self.totals[2]) / 1e9
+
+    def quantile_seconds(self, q: float) -> float:
+        """The smallest bucket bound that a share `q` of the spans does not exceed: at most 1/16 too high."""
+        total = int(self.totals[0])
+        if total == 0:
+            return 0.0
+        cumulated = np.cumsum(self.histogram)
+        bucket = int(np.searchsorted(cumulated, np.ceil(q * total), "left"))
+        exponent, rest = (0, bucket) if bucket < 2 * _SUB else (bucket // _SUB - 1, bucket % _SUB + _SUB)
+        return min(float((rest + 1) << exponent) / 1e9, self.max_seconds)

@@ -1,0 +1,156 @@
+"""Builder: the one place where a session's parts are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from stratd.core.clock import Clock, SystemClock
+from stratd.core.cores import current_core
+from stratd.data.calendars import concatenate
+from stratd.data.derivation import Derivation
+from stratd.data.event_log import EventLog
+from stratd.data.feed import HistoryFeed
+from stratd.data.gate import Gate
+from stratd.data.intake import RejectsFile
+from stratd.data.processor import DataProcessor
+from stratd.data.session_data import SessionData
+from stratd.data.subscription import StreamSubscription
+from stratd.errors import BarrierTimeout, ConfigError
+from stratd.model import Instrument, Interval
+from stratd.strategy.context import Market
+from stratd.strategy.manager import StrategyManager
+from stratd.strategy.thread import StrategyThread, ThreadPolicy
+from stratd.system.calendars import load_calendar
+from stratd.system.config import SessionConfig
+from stratd.system.loading import Loaded, LoadFailure, load_all
+from stratd.system.result import RunOptions
+
+MINUTE_1: Final = Interval("1m")
+# Rows of all symbols together that a block, or what is out unread, may have: bounds memory for many symbols.
+BLOCK_ROWS: Final = 262_144
+WINDOW_ROWS: Final = 1_048_576
+# Threads are kept on one core up to this window: they hand over too often for anything else to pay.
+PINNED_WINDOW: Final = 64
+DAY_NS: Final = 86_400 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The parts of a session, wired and not started."""
+
+    market: Market
+    data: SessionData
+    derivation: Derivation
+    log: EventLog
+    gate: Gate
+    feed: HistoryFeed
+    rejects: RejectsFile
+    processor: DataProcessor
+    strategies: StrategyManager
+    failures: list[LoadFailure]
+    timed_out: list[str]
+
+
+def build_market(config: SessionConfig, clock: Clock) -> Market:
+    """What the session offers to strategies: symbols, intervals, instruments, calendars.
+
+    Raises:
+        CalendarError: a calendar is unknown or does not support an interval.
+    """
+    instruments = config.instruments()
+    intervals = (MINUTE_1, *config.derived_intervals)
+    keys = list(dict.fromkeys((entry.calendar, entry.extended_hours) for entry in instruments))
+    tables = tuple(load_calendar(name, extended, clock) for name, extended in keys)
+    concatenate(tables, intervals)  # says which interval does not go with which calendar
+    return Market(
+        symbols=config.symbols,
+        intervals=intervals,
+        instruments={entry.symbol: entry for entry in instruments},
+        calendars=tables,
+        calendar_of={entry.symbol: keys.index((entry.calendar, entry.extended_hours)) for entry in instruments},
+        history_bars=config.history_bars,
+    )
+
+
+def build_derivation(
+    instruments: tuple[Instrument, ...], market: Market, data: SessionData, latest_ns: int
+) -> Derivation:
+    """The derivation of a market's instruments."""
+    return Derivation(
+        data,
+        concatenate(market.calendars, market.intervals),
+        np.array([market.calendar_of[entry.symbol] for entry in instruments], np.int64),
+        np.array([entry.sends_empty_minutes for entry in instruments], np.uint8),
+        latest_ns,
+    )
+
+
+def build_feed(config: SessionConfig) -> HistoryFeed:
+    """The session's replay feed, not opened yet."""
+    from stratd.feeds.replay import ReplayFeed, ReplaySource
+
+    found = config.replay()
+    sources = [ReplaySource(path, symbol, found.stamp) for path, symbol in found.files]
+    return ReplayFeed(sources, start_ns=found.start_ns, end_ns=found.end_ns)
+
+
+def build_session(
+    config: SessionConfig, options: RunOptions, feed: HistoryFeed | None = None, clock: Clock | None = None
+) -> Session:
+    """Put a session together.
+
+    Args:
+        feed: where bars come from, instead of the session's own feed.
+
+    Raises:
+        ConfigError: a strategy cannot be loaded and `on_load_error` is "abort", or none can.
+        CalendarError: a calendar is unknown.
+        FeedError: the feed cannot be opened.
+    """
+    clock = clock or SystemClock()
+    market = build_market(config, clock)
+    loaded, failures = load_all(config, market)
+    if failures and (config.on_load_error == "abort" or not loaded):
+        raise ConfigError([problem for failure in failures for problem in failure.problems])
+    symbols = len(market.symbols)
+    window = max(1, min(options.window or config.window, WINDOW_ROWS // symbols))
+    block_minutes = max(1, min(options.block_minutes or config.block_minutes, BLOCK_ROWS // symbols))
+    # When rows are moved, everything before the coming block is published, and readers are at most a window behind.
+    keep = config.history_bars + window + 1
+    data = SessionData(market.symbols, market.intervals, keep, 2 * (keep + block_minutes + 1))
+    derivation = build_derivation(config.instruments(), market, data, clock.now_ns() + DAY_NS)
+    log = EventLog()
+    core = current_core() if window <= PINNED_WINDOW else None
+    threads = [_thread(entry, market, data, log, options, core) for entry in loaded]
+    strategies = StrategyManager(threads)
+    log_streams = len(market.intervals) * symbols + 2 * len(market.calendars)
+    timed_out: list[str] = []
+
+    def on_timeout(reader: StreamSubscription) -> None:
+        timed_out.append(reader.name)
+        strategies.abandon_hung(reader, config.barrier_timeout_seconds)
+        if config.on_barrier_timeout == "abort":
+            raise BarrierTimeout(f"strategy {reader.name} made no progress for {config.barrier_timeout_seconds:g} s")
+
+    gate = Gate(window, [thread.subscription for thread in threads], log_streams, config.barrier_timeout_seconds, on_timeout)
+    feed = feed if feed is not None else build_feed(config)
+    feed.open(market.symbols)
+    directory = config.results_path if options.results_dir is None else config.results_path.__class__(options.results_dir)
+    rejects = RejectsFile(directory / config.session_name / "rejects.csv")
+    processor = DataProcessor(feed, derivation, log, gate, rejects, block_minutes, BLOCK_ROWS, core)
+    return Session(market, data, derivation, log, gate, feed, rejects, processor, strategies, failures, timed_out)
+
+
+def _thread(
+    entry: Loaded, market: Market, data: SessionData, log: EventLog, options: RunOptions, core: int | None
+) -> StrategyThread:
+    policy = ThreadPolicy(
+        max_errors=entry.config.max_errors,
+        min_quality=entry.strategy.params.min_quality,
+        keep_signals=options.signals_path is not None,
+        core=core,
+    )
+    return StrategyThread(entry.strategy, entry.context, market, data, log, policy)

@@ -1,0 +1,203 @@
+"""SystemManager: runs a session from start to end."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from stratd.core import kernel
+from stratd.core.clock import Clock, SystemClock, perf_ns
+from stratd.core.states import State
+from stratd.data.feed import HistoryFeed
+from stratd.data.quality import quality_by_symbol
+from stratd.strategy.manager import audit_hash
+from stratd.strategy.thread import StrategyThread
+from stratd.system.builder import Session, build_session
+from stratd.system.config import SessionConfig
+from stratd.system.result import Progress, RunOptions, SessionResult, StrategyResult
+from stratd.system.signals_file import write_signals
+from stratd.telemetry.collector import SessionCollector, SessionParts
+from stratd.telemetry.metrics_server import MetricsServer
+
+POLL_SECONDS: Final = 0.1
+DRAIN_SECONDS: Final = 10.0
+
+log = structlog.get_logger("stratd.session")
+
+
+class SystemManager:
+    """Starts a session's parts in order of dependence, runs it, and stops them so that nothing is lost.
+
+    Start: calendars, strategies (imported and set up), columns, feed; then the strategy threads, then the data-processor.
+    Stop: the data-processor publishes nothing further, strategies work through what is published, threads end, files close.
+
+    Thread safety: `run` is called once. `stop` and `abort` may be called by any thread and by a signal handler.
+
+    Args:
+        feed: where bars come from, instead of the session's own feed.
+    """
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        options: RunOptions = RunOptions(),  # noqa: B008 - frozen
+        on_progress: Callable[[Progress], None] | None = None,
+        *,
+        feed: HistoryFeed | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = config
+        self.options = options
+        self.session: Session | None = None
+        self.first_bar_ns = 0
+        self._on_progress = on_progress
+        self._feed = feed
+        self._clock = clock or SystemClock()
+        self._stop = threading.Event()
+        self._abort = threading.Event()
+        self._started_ns = 0
+
+    def stop(self) -> None:
+        """End the run gracefully: take in nothing more, let strategies finish what they were given."""
+        self._stop.set()
+        if self.session is not None:
+            self.session.processor.stop()
+
+    def abort(self) -> None:
+        """End the run at once: strategies end after the callback that they are in."""
+        self._abort.set()
+        self.stop()
+        if self.session is not None:
+            self.session.strategies.abandon_all("aborted")
+
+    def run(self) -> SessionResult:
+        """Run the session to its end.
+
+        Raises:
+            ConfigError: a strategy cannot be loaded and the session says to abort then.
+            CalendarError, FeedError: a calendar or the feed cannot be used.
+        """
+        session = self.session = build_session(self.config, self.options, self._feed, self._clock)
+        server = None
+        try:
+            for failure in session.failures:
+                log.error("strategy is left out", strategy=failure.name, reason="; ".join(map(str, failure.problems)))
+            if self.options.metrics_port is not None:
+                server = MetricsServer(SessionCollector(self._parts(session)), self.options.metrics_port)
+            kernel.stats.sealed = True
+            self._started_ns = perf_ns()
+            session.strategies.start()
+            session.processor.start()
+            if self._stop.is_set():
+                session.processor.stop()
+            self._wait(session)
+            elapsed = (perf_ns() - self._started_ns) / 1e9
+            self.first_bar_ns = session.processor.first_bar_ns
+            if self.options.signals_path is not None:
+                write_signals(Path(self.options.signals_path), session.strategies.threads, session.market.symbols)
+            return self._result(session, elapsed)
+        finally:
+            kernel.stats.sealed = False
+            if server is not None:
+                server.close()
+            session.feed.close()
+            session.rejects.close()
+
+    def _parts(self, session: Session) -> SessionParts:
+        return SessionParts(
+            self.config.session_name, session.processor, session.derivation, session.gate, session.rejects, session.strategies
+        )
+
+    def _wait(self, session: Session) -> None:
+        """Until the data-processor has ended and the strategies are through."""
+        while not session.processor.join(POLL_SECONDS):
+            self._say(session)
+        stopped = self._stop.is_set() or session.processor.error is not None
+        late = session.strategies.join(0.0 if self._abort.is_set() else DRAIN_SECONDS)
+        if late:
+            for thread in late:
+                log.error("strategy did not end in time", strategy=thread.name, seconds=DRAIN_SECONDS)
+                thread.abandon(State.STOPPED if stopped else State.FAULTED, "did not end in time")
+        self._say(session)
+
+    def _say(self, session: Session) -> None:
+        if self._on_progress is not None:
+            processor = session.processor
+            elapsed = (perf_ns() - self._started_ns) / 1e9
+            self._on_progress(Progress(session.feed.progress(), processor.bars_in, processor.event_time_ns, elapsed))
+
+    def _result(self, session: Session, elapsed: float) -> SessionResult:
+        data, processor = session.data, session.processor
+        threads = session.strategies.threads
+        digest = hashlib.blake2b(digest_size=16)
+        for thread in threads:
+            digest.update(audit_hash(thread).encode())
+        late = [thread.name for thread in threads if thread.ended_by == "did not end in time"]
+        interrupted = processor.ended_by != "end of feed"
+        return SessionResult(
+            session=self.config.session_name,
+            mode="data-driven",
+            deterministic=not (session.timed_out or late or interrupted),
+            elapsed_seconds=elapsed,
+            bars_in=int(data.count[0].sum()),
+            bars_derived={str(interval): int(data.count[k].sum()) for k, interval in enumerate(data.intervals) if k},
+            rejected=session.rejects.rejected(),
+            audit_hash=digest.hexdigest(),
+            strategies={thread.name: _strategy_result(thread, elapsed) for thread in threads},
+            stopped_by=processor.ended_by,
+            error=None if processor.error is None else f"{type(processor.error).__name__}: {processor.error}",
+            notes=tuple(self._notes(session, late)),
+            quality={
+                symbol: {"present": found.present, "lost": found.lost, "quality": found.quality}
+                for symbol, found in quality_by_symbol(session.derivation).items()
+            },
+            gate_wait_seconds=session.gate.wait_ns / 1e9,
+            rejects_file=str(session.rejects.path) if session.rejects.written else None,
+        )
+
+    def _notes(self, session: Session, late: list[str]) -> list[str]:
+        notes = [
+            f"strategy {failure.name} was left out: {'; '.join(problem.message for problem in failure.problems)}"
+            for failure in session.failures
+        ]
+        seconds = self.config.barrier_timeout_seconds
+        notes += [f"strategy {name} was abandoned: no progress for {seconds:g} s" for name in session.timed_out]
+        notes += [f"strategy {name} did not end within {DRAIN_SECONDS:g} s" for name in late]
+        for thread in session.strategies.threads:
+            if thread.state is State.QUARANTINED:
+                notes.append(f"strategy {thread.name} was {thread.ended_by}")
+            if thread.subscription.held_back:
+                notes.append(
+                    f"strategy {thread.name}: {thread.subscription.held_back} notifications were held back, "
+                    "quality was below its min_quality"
+                )
+        notes += [
+            f"{symbol}: no bars came"
+            for symbol, found in quality_by_symbol(session.derivation).items()
+            if not found.present
+        ]
+        return notes
+
+
+def _strategy_result(thread: StrategyThread, elapsed: float) -> StrategyResult:
+    durations = thread.durations
+    return StrategyResult(
+        notifications=durations.count,
+        signals=thread.signals.count,
+        errors=thread.errors,
+        state=str(thread.state),
+        held_back=thread.subscription.held_back,
+        on_bars_seconds={
+            "mean": durations.mean_seconds,
+            "p99": durations.quantile_seconds(0.99),
+            "max": durations.max_seconds,
+        },
+        bottleneck_share=thread.subscription.gate_wait_ns / 1e9 / elapsed if elapsed else 0.0,
+        audit_hash=audit_hash(thread),
+        last_error=thread.last_error,
+    )

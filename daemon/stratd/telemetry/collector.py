@@ -1,0 +1,109 @@
+"""SessionCollector: reads plain counters when Prometheus asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+
+from stratd.core import kernel
+from stratd.core.states import State
+from stratd.data.derivation import Derivation
+from stratd.data.gate import Gate
+from stratd.data.intake import RejectsFile
+from stratd.data.processor import DataProcessor
+from stratd.strategy.manager import StrategyManager
+from stratd.telemetry import metrics as m
+
+Family = CounterMetricFamily | GaugeMetricFamily
+
+
+@dataclass(frozen=True, slots=True)
+class SessionParts:
+    """What a collector reads from."""
+
+    name: str
+    processor: DataProcessor
+    derivation: Derivation
+    gate: Gate
+    rejects: RejectsFile
+    strategies: StrategyManager
+
+
+class SessionCollector:
+    """Turns the counters of a running session into metric families, at scrape time.
+
+    Thread safety: runs in the metrics server's thread; reads counters that other threads write, each of them whole.
+    """
+
+    def __init__(self, parts: SessionParts) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterator[Metric]:
+        """All metric families of the session."""
+        parts = self._parts
+        data, processor, gate = parts.derivation.data, parts.processor, parts.gate
+        yield self._single(m.BARS_IN, processor.bars_in)
+        derived = _family(m.BARS_DERIVED)
+        for k, interval in enumerate(data.intervals):
+            if k:
+                derived.add_metric([parts.name, str(interval)], float(data.count[k].sum()))
+        yield derived
+        rejected = _family(m.ROWS_REJECTED)
+        for kind, count in parts.rejects.rejected().items():
+            rejected.add_metric([parts.name, kind], count)
+        yield rejected
+        yield self._single(m.EVENT_TIME, max(0, processor.event_time_ns) / 1e9)
+        yield self._single(m.STEPS, gate.steps)
+        yield self._single(m.GATE_WAIT, gate.wait_ns / 1e9)
+        yield self._single(m.BARRIER_TIMEOUTS, gate.timeouts)
+        yield self._single(m.HELD_BYTES, data.held_bytes())
+        yield self._single(m.COMPACTIONS, data.compactions)
+        lost = _family(m.MINUTES_LOST)
+        for symbol, count in zip(data.symbols, parts.derivation.lost.tolist(), strict=True):
+            lost.add_metric([parts.name, symbol], count)
+        yield lost
+        yield self._single(m.KERNELS_COMPILED, kernel.stats.compiled)
+        yield self._single(m.KERNELS_COMPILED_LATE, kernel.stats.sealed_compilations)
+        yield from self._strategies()
+
+    def _strategies(self) -> Iterator[Metric]:
+        name = self._parts.name
+        published = self._parts.gate.published
+        families = {
+            metric: _family(metric)
+            for metric in (m.NOTIFICATIONS, m.SIGNALS, m.ERRORS, m.HELD_BACK, m.ON_BARS_MAX, m.QUEUE, m.BOTTLENECK, m.STATE)
+        }
+        summary = SummaryMetricFamily(m.ON_BARS.name, m.ON_BARS.help, labels=["session", *m.ON_BARS.labels])
+        for thread in self._parts.strategies.threads:
+            labels = [name, thread.name]
+            durations = thread.durations
+            families[m.NOTIFICATIONS].add_metric(labels, durations.count)
+            families[m.SIGNALS].add_metric(labels, thread.signals.count)
+            families[m.ERRORS].add_metric(labels, thread.errors)
+            families[m.HELD_BACK].add_metric(labels, thread.subscription.held_back)
+            families[m.ON_BARS_MAX].add_metric(labels, durations.max_seconds)
+            families[m.QUEUE].add_metric(labels, max(0, published - thread.subscription.handled))
+            families[m.BOTTLENECK].add_metric(labels, thread.subscription.gate_wait_ns / 1e9)
+            for state in State:
+                families[m.STATE].add_metric([*labels, str(state)], float(thread.state is state))
+            summary.add_metric(labels, durations.count, durations.total_seconds)
+            for q in (0.5, 0.99):
+                summary.add_sample(
+                    m.ON_BARS.name, {"session": name, "strategy": thread.name, "quantile": str(q)}, durations.quantile_seconds(q)
+                )
+        yield from families.values()
+        yield summary
+
+    def _single(self, metric: m.Metric, value: float) -> Metric:
+        family = _family(metric)
+        family.add_metric([self._parts.name], value)
+        return family
+
+
+def _family(metric: m.Metric) -> Family:
+    labels = ["session", *metric.labels]
+    if metric.kind == "counter":
+        return CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=labels)
+    return GaugeMetricFamily(metric.name, metric.help, labels=labels)

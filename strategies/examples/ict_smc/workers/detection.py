@@ -1,0 +1,129 @@
+"""Context workers: what the market has done."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from math import fsum
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from stratd.model.dto import BaseContext
+from stratd.strategy.workers import ContextWorker, Disposition, WorkerParams
+
+from ..detectors import GapDetector, StructureDetector, StructureEvent
+from ..dtos import Bias, FairValueGapsDTO, MarketRegimeDTO, MarketStructureDTO
+
+if TYPE_CHECKING:
+    from stratd.data.series import BarSeries
+
+
+def unseen(series: BarSeries, seen: int) -> int:
+    """How many visible rows are new since `series.count` was `seen`.
+
+    One in the ordinary course; all of them the first time, and as many as were skipped after an overrun.
+    """
+    return min(series.count - seen, len(series))
+
+
+class StructureParams(WorkerParams):
+    """How a swing is recognised."""
+
+    swing: int = Field(3, ge=1, le=20, description="bars on each side of a swing", json_schema_extra={"search": [2, 3, 5]})
+
+
+class MarketStructureDetector(ContextWorker[StructureParams]):
+    """Swing highs and lows, break of structure, change of character."""
+
+    Params: ClassVar[type[WorkerParams]] = StructureParams
+    produces = (MarketStructureDTO,)
+
+    def setup(self, symbols: tuple[str, ...]) -> None:
+        """One detector per asset, made when the asset is first seen: assets can join a session."""
+        swing = self.params.swing
+        self._of: defaultdict[str, StructureDetector] = defaultdict(lambda: StructureDetector(swing))
+        self._seen: defaultdict[str, int] = defaultdict(int)
+
+    def process(self, tick: BaseContext) -> Disposition:
+        """Take the new bars; say what the last one did."""
+        detector = self._of[tick.asset]
+        series = self.bars(tick)
+        n = unseen(series, self._seen[tick.asset])
+        self._seen[tick.asset] = series.count
+        event = StructureEvent.NONE
+        for high, low, close in zip(series.high[-n:].tolist(), series.low[-n:].tolist(), series.close[-n:].tolist(), strict=True):
+            event = detector.update(high, low, close)
+        self.put(tick, MarketStructureDTO(detector.trend, event, detector.swing_high, detector.swing_low))
+        return Disposition.CONTINUE
+
+
+class GapParams(WorkerParams):
+    """Which gaps count."""
+
+    min_gap_bps: float = Field(2.0, ge=0, le=500, description="smallest height of a gap", json_schema_extra={"search": [1, 2, 5]})
+    max_untouched: int = Field(20, ge=1, le=200, description="gaps remembered")
+
+
+class FairValueGapDetector(ContextWorker[GapParams]):
+    """Fair value gaps: formed, untouched, entered."""
+
+    Params: ClassVar[type[WorkerParams]] = GapParams
+    produces = (FairValueGapsDTO,)
+
+    def setup(self, symbols: tuple[str, ...]) -> None:
+        """One detector per asset, made when the asset is first seen: assets can join a session."""
+        fraction, most = self.params.min_gap_bps / 10_000, self.params.max_untouched
+        self._of: defaultdict[str, GapDetector] = defaultdict(lambda: GapDetector(fraction, most))
+        self._seen: defaultdict[str, int] = defaultdict(int)
+
+    def process(self, tick: BaseContext) -> Disposition:
+        """Take the new bars; say what the last one did."""
+        detector = self._of[tick.asset]
+        series = self.bars(tick)
+        n = unseen(series, self._seen[tick.asset])
+        self._seen[tick.asset] = series.count
+        for high, low, at in zip(
+            series.high[-n:].tolist(), series.low[-n:].tolist(), series.close_time[-n:].tolist(), strict=True
+        ):
+            detector.update(high, low, at)
+        self.put(tick, FairValueGapsDTO(detector.untouched, detector.entered, detector.formed))
+        return Disposition.CONTINUE
+
+
+class RegimeParams(WorkerParams):
+    """What counts as a trend."""
+
+    range_bars: int = Field(60, ge=10, le=500, description="bars of the dealing range")
+    recent_bars: int = Field(10, ge=2, le=100, description="bars that are of late; at most range_bars count")
+    quiet_below: float = Field(0.5, ge=0, le=1, description="below this expansion the market is ranging, whatever its structure")
+
+
+class StructureRegime(ContextWorker[RegimeParams]):
+    """Bias from structure, place in the dealing range, expansion."""
+
+    Params: ClassVar[type[WorkerParams]] = RegimeParams
+    requires = (MarketStructureDTO,)
+    produces = (MarketRegimeDTO,)
+
+    @property
+    def lookback(self) -> int:
+        """The dealing range."""
+        return self.params.range_bars
+
+    def process(self, tick: BaseContext) -> Disposition:
+        """Judge the window that ends with this bar. Sums are exact (fsum), so the same on every machine."""
+        series = self.bars(tick)
+        window = self.params.range_bars
+        highs, lows = series.high[-window:].tolist(), series.low[-window:].tolist()
+        ranges = [high - low for high, low in zip(highs, lows, strict=True)]
+        recent = ranges[-self.params.recent_bars :]
+        whole = fsum(ranges)
+        expansion = fsum(recent) * len(ranges) / (whole * len(recent)) if whole > 0 else 0.0
+        top, bottom = max(highs), min(lows)
+        location = (tick.current_price - bottom) / (top - bottom) if top > bottom else 0.5
+        trend = self.get(tick, MarketStructureDTO).trend
+        bias = Bias.RANGING
+        if expansion >= self.params.quiet_below and trend != 0:
+            bias = Bias.BULLISH if trend > 0 else Bias.BEARISH
+        self.put(tick, MarketRegimeDTO(bias, location, expansion))
+        return Disposition.CONTINUE

@@ -1,0 +1,169 @@
+"""The workers: regime classifier, risk assessor, planner, execution. Sums are exact (fsum), so the same on every machine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+from math import fsum, sqrt
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from stratd.model import MINUTE_NS, Side
+from stratd.model.dto import BaseContext, TradePlan
+from stratd.strategy.workers import ContextWorker, Disposition, ExecutionWorker, PlanningWorker, ThreatWorker, WorkerParams
+
+from .dtos import MarketRegimeDTO, RiskAssessmentDTO, Valuation
+
+
+class ClassifierParams(WorkerParams):
+    """What is cheap, and what is dear."""
+
+    window: int = Field(100, ge=10, le=1000, description="bars of the mean", json_schema_extra={"search": [50, 100, 200]})
+    band: float = Field(1.0, gt=0, le=5, description="standard deviations from the mean that make cheap or dear")
+
+
+class RegimeClassifier(ContextWorker[ClassifierParams]):
+    """Compares the close with the mean of its window."""
+
+    Params: ClassVar[type[WorkerParams]] = ClassifierParams
+    produces = (MarketRegimeDTO,)
+
+    @property
+    def lookback(self) -> int:
+        """The window."""
+        return self.params.window
+
+    def process(self, tick: BaseContext) -> Disposition:
+        """Classify this bar's close. O(window)."""
+        closes = self.bars(tick).close[-self.params.window :].tolist()
+        mean = fsum(closes) / len(closes)
+        deviation = 0.0
+        spread = sqrt(fsum([(close - mean) * (close - mean) for close in closes]) / len(closes))
+        if spread > 0:
+            deviation = (tick.current_price - mean) / spread
+        valuation = Valuation.FAIR
+        if deviation <= -self.params.band:
+            valuation = Valuation.CHEAP
+        elif deviation >= self.params.band:
+            valuation = Valuation.DEAR
+        self.put(tick, MarketRegimeDTO(valuation, deviation))
+        return Disposition.CONTINUE
+
+
+class RiskParams(WorkerParams):
+    """What is risky."""
+
+    window: int = Field(100, ge=10, le=1000, description="bars looked back at")
+    recent: int = Field(10, ge=2, le=100, description="bars that are of late; at most window count")
+    worst_agitation: float = Field(4.0, gt=1, le=50, description="agitation at which the level is 1")
+    worst_drawdown: float = Field(0.3, gt=0, le=1, description="drawdown at which the level is 1")
+
+
+class RiskAssessor(ThreatWorker[RiskParams]):
+    """The worse of two: how agitated the market is, and how far it has fallen."""
+
+    Params: ClassVar[type[WorkerParams]] = RiskParams
+    produces = (RiskAssessmentDTO,)
+
+    @property
+    def lookback(self) -> int:
+        """The window."""
+        return self.params.window
+
+    def process(self, tick: BaseContext) -> Disposition:
+        """Assess the window that ends with this bar. O(window)."""
+        series = self.bars(tick)
+        closes = series.close[-self.params.window :].tolist()
+        moves = [abs(after / before - 1.0) for before, after in pairwise(closes)]
+        recent = moves[-self.params.recent :]
+        whole = fsum(moves)
+        agitation = fsum(recent) * len(moves) / (whole * len(recent)) if whole > 0 else 1.0
+        drawdown = 1.0 - tick.current_price / max(series.high[-self.params.window :].tolist())
+        level = max((agitation - 1.0) / (self.params.worst_agitation - 1.0), drawdown / self.params.worst_drawdown, 0.0)
+        self.put(tick, RiskAssessmentDTO(min(1.0, level), drawdown, agitation))
+        return Disposition.CONTINUE
+
+
+class DcaParams(WorkerParams):
+    """When and how much to buy."""
+
+    every_minutes: int = Field(
+        240, ge=1, le=1_000_000, description="event time between purchases", json_schema_extra={"search": [60, 240, 1440]}
+    )
+    base_weight: float = Field(0.01, gt=0, le=1, description="fraction of capital bought each time at a fair price")
+    cheap_factor: float = Field(2.0, ge=1, le=10, description="how many times as much when cheap")
+    dear_factor: float = Field(0.5, ge=0, le=1, description="how many times as much when dear; 0 buys nothing")
+    max_weight: float = Field(0.25, gt=0, le=1, description="largest fraction of capital in one asset")
+    pause_above: float = Field(0.8, gt=0, le=1, description="risk level from which on purchases wait")
+
+
+class DcaPlanner(PlanningWorker[DcaParams]):
+    """Buys every so many minutes, sized by regime. A purchase that risk has put off is made when risk allows."""
+
+    Params: ClassVar[type[WorkerParams]] = DcaParams
+    requires = (MarketRegimeDTO, RiskAssessmentDTO)
+    produces = (TradePlan,)
+
+    def setup(self, symbols: tuple[str, ...]) -> None:
+        """Begin with nothing, and with a purchase due."""
+        self._weight: defaultdict[str, float] = defaultdict(float)
+        self._waited_since: dict[str, int] = {}
+
+    def process(self, tick: BaseContext) -> Disposition:
+        """Plan a purchase if one is due. The planner knows no fills: it takes its plans for done."""
+        if not self._due(tick) or self.get(tick, RiskAssessmentDTO).level >= self.params.pause_above:
+            return Disposition.CONTINUE
+        self._waited_since[tick.asset] = tick.timestamp
+        regime = self.get(tick, MarketRegimeDTO)
+        factor = {Valuation.CHEAP: self.params.cheap_factor, Valuation.FAIR: 1.0, Valuation.DEAR: self.params.dear_factor}
+        size = self.params.base_weight * factor[regime.valuation]
+        target = min(self.params.max_weight, self._weight[tick.asset] + size)
+        if target > self._weight[tick.asset]:
+            self._weight[tick.asset] = target
+            self.put(
+                tick,
+                TradePlan(
+                    asset=tick.asset,
+                    side=Side.BUY,
+                    reason=f"{regime.valuation}: {regime.deviation:+.1f} deviations from the mean",
+                    strength=min(1.0, size / (self.params.base_weight * self.params.cheap_factor)),
+                    target_weight=target,
+                    entry_price=tick.current_price,
+                ),
+            )
+        return Disposition.CONTINUE
+
+    def _due(self, tick: BaseContext) -> bool:
+        # In event time rather than in bars seen: it goes on over overruns and restarts.
+        since = self._waited_since.get(tick.asset)
+        return since is None or tick.timestamp - since >= self.params.every_minutes * MINUTE_NS
+
+    def save_state(self) -> dict[str, Any]:
+        """Weights and times of the last purchases, by asset."""
+        return {"weight": dict(self._weight), "waited_since": dict(self._waited_since)}
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        self._weight.update(state["weight"])
+        self._waited_since.update(state["waited_since"])
+
+
+class DcaExecutionParams(WorkerParams):
+    """How a purchase is made."""
+
+    limit_entry: bool = Field(False, description="buy at the close that was seen or better, instead of at the market")
+
+
+class DcaExecution(ExecutionWorker[DcaExecutionParams]):
+    """Publishes the purchase of this tick, if there is one."""
+
+    Params: ClassVar[type[WorkerParams]] = DcaExecutionParams
+    requires = (TradePlan,)
+
+    def process(self, tick: BaseContext) -> Disposition:
+        """Turn the plan into a signal."""
+        plan = self.find(tick, TradePlan)
+        if plan is None:
+            return Disposition.CONTINUE
+        return Disposition.publish(plan.to_signal(limit=self.params.limit_entry))

@@ -1,0 +1,254 @@
+"""The demonstrations ict_smc and smart_dca, run on made bars."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from stratd.model import Side
+from stratd.strategy.workers import WorkforceBlueprint
+from tests.support.examples import loaded
+from tests.support.fake_context import START, FakeContext, Row, random_rows
+
+
+@pytest.fixture(scope="module")
+def ict() -> Iterator[Any]:
+    with loaded("ict_smc", "ict_fresh") as module:
+        yield module
+
+
+@pytest.fixture(scope="module")
+def dca() -> Iterator[Any]:
+    with loaded("smart_dca", "dca_fresh") as module:
+        yield module
+
+
+def changed(params: Any, worker: str, **values: Any) -> Any:
+    """The default parameters with some of one worker's replaced."""
+    raw = params().model_dump()
+    found = [entry for kind in raw["workforce"].values() for entry in kind if entry["name"] == worker]
+    assert len(found) == 1
+    found[0]["params"] = values
+    return params(workforce=raw["workforce"])
+
+
+def run(strategy_class: Any, params: Any, rows: dict[str, list[Row]], history: int = 1000) -> tuple[Any, list[Any]]:
+    made = strategy_class()
+    made.params = params
+    return made, FakeContext(rows, history=history).play(made)
+
+
+FLAT: Row = (100.0, 100.0, 100.0, 100.0)
+ROWS = {"AAA": random_rows(1, 700), "BBB": random_rows(2, 700)}
+
+
+def test_ict_trades_and_every_entry_is_sound(ict: Any) -> None:
+    _, signals = run(ict.IctSmc, ict.IctSmcParams(), ROWS)
+    assert {signal.side for _, signal in signals} == {Side.BUY, Side.SELL, Side.FLAT}
+    for symbol in ROWS:
+        of_symbol = [signal for _, signal in signals if signal.symbol == symbol]
+        entries, exits = of_symbol[::2], of_symbol[1::2]
+        assert all(signal.side is Side.FLAT for signal in exits)
+        for signal in entries:
+            way = 1 if signal.side is Side.BUY else -1
+            assert way * (signal.take_profit_price - signal.stop_price) > 0
+            assert 0.3 <= signal.strength <= 1
+
+
+def test_ict_reads_only_the_past(ict: Any) -> None:
+    _, whole = run(ict.IctSmc, ict.IctSmcParams(), ROWS)
+    _, part = run(ict.IctSmc, ict.IctSmcParams(), {symbol: rows[:400] for symbol, rows in ROWS.items()})
+    assert part
+    assert whole[: len(part)] == part
+
+
+def test_ict_signals_do_not_depend_on_how_much_history_is_held(ict: Any) -> None:
+    params = changed(ict.IctSmcParams, "StructureRegime", range_bars=20)
+    _, long = run(ict.IctSmc, params, ROWS, history=1000)
+    _, short = run(ict.IctSmc, params, ROWS, history=25)
+    assert long == short
+    assert long
+
+
+def test_ict_takes_up_bars_that_it_was_not_notified_of(ict: Any) -> None:
+    def state(until: int, skip: range) -> Any:
+        made = ict.IctSmc()
+        made.params = ict.IctSmcParams()
+        context = FakeContext({"AAA": ROWS["AAA"]})
+        context.begin(made)
+        for number in range(until):
+            context.step(made, notify=number not in skip)
+        swings, gaps = (worker._of["AAA"] for worker in made.workforce.order[:2])
+        return swings.trend, swings.swing_high, swings.swing_low, gaps.untouched, gaps.entered
+
+    for until in (320, 350, 400):
+        assert state(until, range(300, until - 1)) == state(until, range(0))
+
+
+def test_ict_without_shorts_never_sells(ict: Any) -> None:
+    _, signals = run(ict.IctSmc, changed(ict.IctSmcParams, "FixedRiskPlanner", allow_short=False), ROWS)
+    assert {signal.side for _, signal in signals} == {Side.BUY, Side.FLAT}
+
+
+def test_ict_limit_entry_carries_the_price(ict: Any) -> None:
+    _, signals = run(ict.IctSmc, changed(ict.IctSmcParams, "SignalExecution", limit_entry=True), ROWS)
+    assert all((signal.limit_price is None) == (signal.side is Side.FLAT) for _, signal in signals)
+
+
+def test_ict_holds_across_a_restart(ict: Any) -> None:
+    made = ict.IctSmc()
+    made.params = ict.IctSmcParams()
+    context = FakeContext(ROWS)
+    context.begin(made)
+    while not context.signals:
+        context.step(made)
+    state = made.save_state()
+    assert set(state["FixedRiskPlanner"]) == {context.signals[0][1].symbol}
+    again = ict.IctSmc()
+    again.params = made.params
+    FakeContext(ROWS).begin(again)
+    again.restore_state(state)
+    assert again.save_state() == state
+
+
+def test_dca_buys_at_regular_event_times_and_sizes_by_regime(dca: Any) -> None:
+    # 100 bars of 5 minutes around 100, then far below, then far above.
+    near = [(100.0, 101.0, 99.0, 100.0 + (0.5 if i % 2 else -0.5)) for i in range(99)] + [FLAT]
+    made, signals = run(
+        dca.SmartDca,
+        changed(dca.SmartDcaParams, "DcaPlanner", every_minutes=5, pause_above=1.0, max_weight=1.0),
+        {"AAA": [*near, (97.0, 97.0, 97.0, 97.0), (103.0, 103.0, 103.0, 103.0)]},
+    )
+    sizes = [after.target_weight - before.target_weight for (_, before), (_, after) in pairwise(signals)]
+    assert [signal.reason.split(":")[0] for _, signal in signals] == ["fair", "cheap", "dear"]
+    assert sizes == pytest.approx([0.02, 0.005])
+    assert made.workforce.lookback == 100
+
+
+def test_dca_never_exceeds_the_largest_weight(dca: Any) -> None:
+    params = changed(dca.SmartDcaParams, "DcaPlanner", every_minutes=5, max_weight=0.05)
+    _, signals = run(dca.SmartDca, params, ROWS)
+    for symbol in ROWS:
+        weights = [signal.target_weight for _, signal in signals if signal.symbol == symbol]
+        assert weights == sorted(set(weights))
+        assert weights[-1] == 0.05
+
+
+def test_dca_waits_the_stated_event_time_between_purchases(dca: Any) -> None:
+    _, signals = run(dca.SmartDca, changed(dca.SmartDcaParams, "DcaPlanner", every_minutes=60), {"AAA": ROWS["AAA"]})
+    times = [now for now, _ in signals]
+    assert len(times) > 5
+    assert all(after - before >= 3600 * 10**9 for before, after in pairwise(times))
+
+
+def test_dca_pauses_while_the_market_falls_hard_and_buys_after(dca: Any) -> None:
+    fall = [(100.0 - i, 100.0 - i, 99.0 - i, 99.0 - i) for i in range(40)]
+    calm = [(60.0 + (i % 2) * 0.1,) * 4 for i in range(120)]
+    rows: list[Row] = [*([FLAT] * 100), *fall, *calm]  # type: ignore[list-item]
+    params = changed(dca.SmartDcaParams, "DcaPlanner", every_minutes=5, max_weight=1.0, base_weight=0.001)
+    _, signals = run(dca.SmartDca, params, {"AAA": rows})
+    bought = {(now - START) // (300 * 10**9) - 1 for now, _ in signals}  # numbers of bars
+    assert 99 in bought
+    assert not bought & set(range(130, 140))
+    assert any(number > 200 for number in bought)
+
+
+def test_dca_survives_a_market_that_does_not_move(dca: Any) -> None:
+    _, signals = run(dca.SmartDca, dca.SmartDcaParams(), {"AAA": [FLAT] * 150})
+    assert [signal.reason for _, signal in signals] == ["fair: +0.0 deviations from the mean"] * 2
+
+
+def test_dca_goes_on_after_a_restart(dca: Any) -> None:
+    made, signals = run(dca.SmartDca, dca.SmartDcaParams(), {"AAA": ROWS["AAA"]})
+    state = made.save_state()["DcaPlanner"]
+    assert state["weight"] == {"AAA": signals[-1][1].target_weight}
+    again = dca.SmartDca()
+    again.params = made.params
+    FakeContext({"AAA": ROWS["AAA"]}).begin(again)
+    again.restore_state({"DcaPlanner": state})
+    assert again.save_state()["DcaPlanner"] == state
+
+
+@pytest.mark.parametrize(
+    ("package", "strategy", "params"), [("ict_smc", "IctSmc", "IctSmcParams"), ("smart_dca", "SmartDca", "SmartDcaParams")]
+)
+def test_example_gives_the_same_signals_every_time_under_any_name(package: str, strategy: str, params: str) -> None:
+    told = []
+    for name in ("fresh_one", "fresh_two"):
+        with loaded(package, name) as module:
+            told.append(run(getattr(module, strategy), getattr(module, params)(), ROWS)[1])
+    assert told[0] == told[1]
+    assert told[0]
+
+
+def test_examples_have_regimes_of_their_own_at_the_same_time_on_the_same_asset(ict: Any, dca: Any) -> None:
+    """Both at once, in threads, in lock step: each finds its own class, never the other's."""
+    from importlib import import_module
+
+    own = {
+        "ict": import_module("ict_fresh.dtos").MarketRegimeDTO,
+        "dca": import_module("dca_fresh.dtos").MarketRegimeDTO,
+    }
+    assert own["ict"] is not own["dca"]
+    assert own["ict"].__name__ == own["dca"].__name__
+    made: dict[str, Any] = {"ict": ict.IctSmc(), "dca": dca.SmartDca()}
+    made["ict"].params, made["dca"].params = ict.IctSmcParams(), dca.SmartDcaParams()
+    contexts = {name: FakeContext(ROWS) for name in made}
+    barrier = threading.Barrier(2)
+    seen: list[tuple[str, bool, bool]] = []
+
+    def play(name: str, other: str) -> None:
+        strategy, context = made[name], contexts[name]
+        try:
+            context.begin(strategy)
+            for number in range(300):
+                context.step(strategy)
+                barrier.wait(10)
+                if number > 150:
+                    has = strategy.provider.has_dto
+                    seen.append((name, has(own[name], "AAA"), has(own[other], "AAA")))
+                barrier.wait(10)
+        except BaseException:
+            barrier.abort()  # the other thread must not wait for this one
+            raise
+
+    threads = [threading.Thread(target=play, args=pair) for pair in (("ict", "dca"), ("dca", "ict"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(seen) == 2 * 149
+    assert all(mine and not others for _, mine, others in seen)
+    for name, strategy_class, params in (("ict", ict.IctSmc, ict.IctSmcParams()), ("dca", dca.SmartDca, dca.SmartDcaParams())):
+        alone = run(strategy_class, params, {symbol: rows[:300] for symbol, rows in ROWS.items()})[1]
+        assert contexts[name].signals == alone
+
+
+def test_worker_parameters_have_bounds(ict: Any, dca: Any) -> None:
+    from importlib import import_module
+
+    detection = import_module("ict_fresh.workers.detection")
+    with pytest.raises(ValidationError):
+        detection.StructureParams(swing=0)
+    with pytest.raises(ValidationError):
+        import_module("dca_fresh.workers").DcaParams(base_weight=2)
+
+
+def test_blueprint_of_an_example_can_be_written_to_a_session_file_and_back(ict: Any) -> None:
+    raw = ict.IctSmcParams().model_dump(mode="json")
+    assert ict.IctSmcParams.model_validate(raw) == ict.IctSmcParams()
+    assert isinstance(ict.IctSmcParams().workforce, WorkforceBlueprint)
+
+
+def test_threat_endangers_its_side_and_flat_endangers_both() -> None:
+    from stratd.model.dto import ThreatSignal
+
+    threat = ThreatSignal("AAA", Side.BUY, 1.0, "")
+    assert (threat.endangers(Side.BUY), threat.endangers(Side.SELL)) == (True, False)
+    assert replace(threat, against=Side.FLAT).endangers(Side.SELL)
