@@ -27,7 +27,9 @@ class ArrayFeed:
         self._prices = np.ascontiguousarray(prices, np.float64)
         # Where a minute ends: a later time than all before comes next.
         reached = np.maximum.accumulate(self._time) if len(self._time) else self._time
-        self._ends = np.append(np.flatnonzero(np.diff(reached)) + 1, len(self._time)) if len(self._time) else np.zeros(0, np.int64)
+        self._ends = (
+            np.append(np.flatnonzero(np.diff(reached)) + 1, len(self._time)) if len(self._time) else np.zeros(0, np.int64)
+        )
         self._minute = 0
         self._row = 0
 

@@ -89,29 +89,46 @@ def _report_rows(path: Path, report: FileReport) -> list[tuple[str, str]]:
     wrong = {
         "duplicates": report.duplicates,
         "out of order": report.out_of_order,
-        "malformed": report.malformed,
-        "NaN": report.nan,
+        "time cannot be read": report.malformed,
+        "not on a whole minute": report.misaligned,
+        "not a number": report.nan,
         "OHLC contradicts itself": report.bad_ohlc,
+        "price not above zero": report.non_positive,
+        "negative volume": report.negative_volume,
     }
     found = ", ".join(f"{kind}: {count_text(number)}" for kind, number in wrong.items() if number)
     rows = [("file", str(path)), ("rows", count_text(report.rows))]
     if report.symbols:
         rows.append(("symbols", ", ".join(report.symbols)))
-    if report.first_open_time is None or report.last_open_time is None:
-        return [*rows, ("wrong rows", found or "none")]
-    span = f"{time_text(report.first_open_time)} to {time_text(report.last_open_time)} (open times)"
-    missing = count_text(report.missing_minutes)
+    if report.first_open_time is not None and report.last_open_time is not None:
+        rows.append(("span", f"{time_text(report.first_open_time)} to {time_text(report.last_open_time)} (open times)"))
+        rows += _gap_rows(report)
+    rows += [("no volume", count_text(report.zero_volume)), ("wrong rows", found or "none")]
+    if report.coverage:
+        rows.append(("coverage", f"|{coverage_picture(report.coverage)}|"))
+        rows.append(("", f"a mark is 1/{len(report.coverage)} of the span; the higher, the more of its minutes are there"))
+    return rows
+
+
+def _gap_rows(report: FileReport) -> list[tuple[str, str]]:
+    if report.newest_first:
+        return [("gaps", "not counted: the file is sorted newest first")]
+    missing = f"{_plural(report.missing_minutes, 'minute')}"
     if report.missing_minutes:
-        missing += f" in {count_text(report.missing_runs)} gaps, the longest {count_text(report.longest_gap_minutes)} minutes"
-    return [
-        *rows,
-        ("span", span),
-        ("missing minutes", missing),
-        ("without volume", count_text(report.zero_volume)),
-        ("wrong rows", found or "none"),
-        ("coverage", f"|{coverage_picture(report.coverage)}|"),
-        ("", f"each mark is 1/{len(report.coverage)} of the span; the higher, the more of its minutes are there"),
-    ]
+        missing += f" in {_plural(report.missing_runs, 'gap')}, the longest {_plural(report.longest_missing_run, 'minute')}"
+    breaks = "none"
+    if report.breaks:
+        breaks = f"{count_text(report.breaks)} (nights, week-ends), the longest {_plural(report.longest_gap_minutes, 'minute')}"
+        if report.longest_gap_open_time is not None:
+            breaks += f" from {time_text(report.longest_gap_open_time)}"
+    present = report.rows - report.duplicates - report.out_of_order - report.malformed - report.misaligned
+    expected = present + report.missing_minutes
+    quality = f"{present / expected:.4g}" if expected else "-"
+    return [("missing", missing), ("breaks", breaks), ("quality", f"{quality} (minutes present / expected, breaks left out)")]
+
+
+def _plural(number: int, what: str) -> str:
+    return f"{count_text(number)} {what}{'' if number == 1 else 's'}"
 
 
 def coverage_picture(coverage: Sequence[float]) -> str:

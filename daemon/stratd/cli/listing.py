@@ -12,7 +12,8 @@ from stratd.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+    from rich.table import Table
 
 STRATEGIES_DIR: Final = "strategies"
 SESSIONS_DIR: Final = "session_configs"
@@ -138,16 +139,21 @@ def _print_strategies(strategies: list[dict[str, Any]], directory: Path, console
             heading.append(f"  {strategy['class']}", style="not bold cyan")
         console.print(heading)
         if strategy["summary"]:
-            console.print(Text(f"  {strategy['summary']}"))
+            console.print(_indented(Text(strategy["summary"])))
         if strategy["error"] is not None:
-            console.print(Text(f"  cannot be loaded: {strategy['error']}", style="red"))
+            console.print(_indented(Text(f"cannot be loaded: {strategy['error']}", style="red")))
         elif strategy["parameters"]:
-            console.print(_params_table(strategy["parameters"]))
+            console.print(_indented(_params_table(strategy["parameters"])))
         console.print()
 
 
-def _params_table(parameters: list[dict[str, Any]]) -> Any:
+def _indented(part: RenderableType) -> RenderableType:
     from rich.padding import Padding
+
+    return Padding(part, (0, 0, 0, 2))
+
+
+def _params_table(parameters: list[dict[str, Any]]) -> Table:
     from rich.text import Text
 
     table = make_table("parameter", "type", "default", "bounds", "search", "what it is")
@@ -156,12 +162,14 @@ def _params_table(parameters: list[dict[str, Any]]) -> Any:
         search = "" if parameter["search"] is None else _plain(parameter["search"])
         cells = (parameter["name"], parameter["type"], default, parameter["bounds"] or "", search, parameter["description"] or "")
         table.add_row(*(Text(cell) for cell in cells))
-    return Padding(table, (0, 0, 0, 2))
+    return table
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_plain(item) for item in value)
+    if isinstance(value, dict) and value:
+        return "{...}"  # --json shows it in full
     return "" if value is None else str(value)
 
 
@@ -174,11 +182,11 @@ def _print_sessions(sessions: list[dict[str, Any]], directory: Path, console: Co
         console.print(Text(session["file"], style="bold"))
         if session["problems"]:
             number = len(session["problems"])
-            text = f"  {number} problem{'s' if number > 1 else ''}: stratd check {session['file']}"
-            console.print(Text(text, style="red"))
+            text = f"{number} problem{'s' if number > 1 else ''}: stratd check {session['file']}"
+            console.print(_indented(Text(text, style="red")))
         else:
             symbols = session["symbols"]
             shown = ", ".join(symbols[:8]) + (f" and {len(symbols) - 8} more" if len(symbols) > 8 else "")
-            rows = [("  name", session["session"]), ("  symbols", shown), ("  strategies", ", ".join(session["strategies"]))]
-            console.print(make_grid(rows))
+            rows = [("name", session["session"]), ("symbols", shown), ("strategies", ", ".join(session["strategies"]))]
+            console.print(_indented(make_grid(rows)))
         console.print()

@@ -44,7 +44,7 @@ _TYPE_NAMES: Final = {
 class KernelStats:
     """Counts of what was compiled and loaded, for metrics. Thread safety: written under the build lock, read anywhere."""
 
-    __slots__ = ("compiled", "loaded", "seconds", "sealed_compilations", "sealed")
+    __slots__ = ("compiled", "loaded", "sealed", "sealed_compilations", "seconds")
 
     def __init__(self) -> None:
         self.compiled = 0
@@ -178,9 +178,13 @@ def _build(target: Kernel) -> Callable[..., Any]:
         numba_config.CACHE_DIR = "" if directory is None else str(directory)
         function = target.function
         helpers = {
-            name: value.load() for name in _names(function.__code__) if isinstance(value := function.__globals__.get(name), Kernel)
+            name: value.load()
+            for name in _names(function.__code__)
+            if isinstance(value := function.__globals__.get(name), Kernel)
         }
-        copy = types.FunctionType(function.__code__, {**function.__globals__, **helpers}, function.__name__, function.__defaults__)
+        copy = types.FunctionType(
+            function.__code__, {**function.__globals__, **helpers}, function.__name__, function.__defaults__
+        )
         copy.__qualname__ = function.__qualname__
         copy.__module__ = function.__module__
         start = perf_ns()

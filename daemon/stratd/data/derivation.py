@@ -65,7 +65,7 @@ W_PENDING: Final = 6  # close time of the step whose 1m bars have been logged la
 
 
 @kernel("i8(ro i8[:], ro i8[:], i8, i8, i8, i8)")
-def minutes_between(anchor, end, start, stop, opened, closed):
+def minutes_between(anchor, end, start, stop, opened, closed):  # type: ignore[no-untyped-def]  # the kernel signature is its type
     """Minutes of all phases of a calendar within [opened, closed)."""
     low, high = start, stop
     while low < high:
@@ -88,7 +88,7 @@ def minutes_between(anchor, end, start, stop, opened, closed):
     " ro i8[:], ro i8[:], ro i8[:,:], ro i8[:,:], ro i8[:], ro i8[:], ro u1[:], ro i8[:], ro i8[:], ro i8[:], ro i8[:], ro i8[:],"
     " ro i8[:], ro i8[:], ro i8[:], ro i8[:])"
 )
-def take_in(
+def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
     open_time,
     symbol,
     opens,
@@ -253,7 +253,9 @@ def take_in(
                                     first, after = regular_start[y], regular_stop[y]
                                     lost = (
                                         regular_minutes_before(regular_open, regular_close, regular_before, first, after, ends)
-                                        - regular_minutes_before(regular_open, regular_close, regular_before, first, after, opened)
+                                        - regular_minutes_before(
+                                            regular_open, regular_close, regular_before, first, after, opened
+                                        )
                                         - bucket[k, z, B_REGULAR]
                                     )
                                 else:

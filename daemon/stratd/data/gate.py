@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,14 @@ from stratd.data.subscription import StreamSubscription
 
 
 @kernel("void(ro i4[:], i8, i8, i8, ro i8[:], ro i8[:], i8[:])")
-def mark_last(stream, start, stop, offset, first, reader, mark):
+def mark_last(stream, start, stop, offset, first, reader, mark):  # type: ignore[no-untyped-def]  # the kernel signature is its type
     """For each reader, one past the log position of its last event among entries [start, stop); others are left as they are."""
     for i in range(start, stop):
         st = stream[i]
         for j in range(first[st], first[st + 1]):
             mark[reader[j]] = offset + i + 1
+
+_LISTED: Final = 16  # steps published at a time, below which a list of them pays
 
 
 class Gate:
@@ -74,14 +77,15 @@ class Gate:
         Returns:
             False if it was stopped before everything was published.
         """
-        steps = segment.step_end.tolist()
+        # Reading one number of an array is dear when it is done for every step; making a list of all, when it is not.
+        steps: Sequence[int] = segment.step_end.tolist() if self._chunk < _LISTED else segment.step_end  # type: ignore[assignment]
         step = 0
         position = 0
         while step < len(steps):
             upto = min(step + self._chunk, len(steps))
             if not self._make_room(upto - step) or self.stopping:
                 return False
-            end = steps[upto - 1]
+            end = int(steps[upto - 1])
             before = self._mark.copy()
             self._mark_last(segment.stream, position, end, segment.start, self._first, self._reader, self._mark)
             waited_for = [

@@ -73,10 +73,11 @@ class RejectsFile:
         Raises:
             OSError: the file cannot be written. A run that cannot keep what it rejects must not go on.
         """
+        if not codes.any():
+            self.counts[Reject.USED] += len(codes)
+            return
         self.counts += np.bincount(codes, minlength=len(Reject))
         rows = np.flatnonzero(codes)
-        if rows.size == 0:
-            return
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", newline="", encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+
 from stratd.core.clock import perf_ns
 from stratd.core.cores import pin_this_thread
 from stratd.core.states import State

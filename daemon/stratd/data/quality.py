@@ -30,6 +30,4 @@ class StreamQuality:
 def quality_by_symbol(derivation: Derivation) -> dict[str, StreamQuality]:
     """The quality of every symbol so far. Called by the writer, or after it has ended."""
     data = derivation.data
-    return {
-        symbol: StreamQuality(int(data.count[0, s]), int(derivation.lost[s])) for s, symbol in enumerate(data.symbols)
-    }
+    return {symbol: StreamQuality(int(data.count[0, s]), int(derivation.lost[s])) for s, symbol in enumerate(data.symbols)}

@@ -54,9 +54,7 @@ class Frame:
 
     __slots__ = ("base", "capacity", "counts", "floats", "ro_counts", "ro_floats", "ro_times", "times")
 
-    def __init__(
-        self, intervals: int, symbols: int, capacity: int, base: NDArray[np.int64], unused: deque[Memory]
-    ) -> None:
+    def __init__(self, intervals: int, symbols: int, capacity: int, base: NDArray[np.int64], unused: deque[Memory]) -> None:
         self.capacity = capacity
         self.base = base
         cells = intervals * symbols * capacity

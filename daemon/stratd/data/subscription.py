@@ -31,7 +31,7 @@ Q_EVENTS: Final = 5  # events written by the last call
 
 
 @kernel("u8(u8, u8)")
-def mix(state, word):
+def mix(state, word):  # type: ignore[no-untyped-def]  # the kernel signature is its type
     """One step of the audit hash: order matters, and every bit of `word` reaches every bit of the state."""
     state = (state ^ word) * np.uint64(_P1)
     state ^= state >> np.uint64(29)
@@ -43,7 +43,7 @@ def mix(state, word):
     "i8(ro i8[:], ro i4[:], ro i8[:], ro f4[:], i8, i8, ro i8[:,:,:,:], ro i8[:,:,:,:], ro i4[:,:,:,:], ro i8[:,:],"
     " ro i4[:], ro u1[:], ro i8[:], ro u1[:], f8, i8[:], u8[:], i4[:], i8[:], i8[:], i8[:], i8[:])"
 )
-def select(
+def select(  # type: ignore[no-untyped-def]  # the kernel signature is its type
     close_time,
     stream,
     row,
@@ -292,4 +292,3 @@ class StreamSubscription:
     def audit(self) -> int:
         """Hash of all notifications selected so far, in order."""
         return int(self._audit[0])
-

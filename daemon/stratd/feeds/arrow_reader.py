@@ -98,9 +98,10 @@ class ParquetReader(_ArrowReader):
     def _batches(self, file: Any, names: list[str]) -> Iterator[tuple[Any, float]]:
         total = max(1, file.metadata.num_rows)
         done = 0
-        for batch in file.iter_batches(batch_size=self._batch_rows, columns=names, use_threads=False):
-            done += batch.num_rows
-            yield [batch.column(name) for name in names], done / total
+        for group in range(file.num_row_groups):  # one by one: a damaged group must not take the rows before it along
+            for batch in file.iter_batches(batch_size=self._batch_rows, row_groups=[group], columns=names, use_threads=False):
+                done += batch.num_rows
+                yield [batch.column(name) for name in names], done / total
 
 
 class IpcReader(_ArrowReader):

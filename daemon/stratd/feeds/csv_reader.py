@@ -102,6 +102,7 @@ class CsvReader:
         """The next whole lines, each with its end; empty at the end of the file."""
         pieces = [self._rest]
         held = len(self._rest)
+        ended = b"\n" in self._rest
         while True:
             try:
                 more = self._bytes.read(self._chunk_bytes)
@@ -120,10 +121,11 @@ class CsvReader:
                 return text + b"\n" if text and not text.endswith(b"\n") else text
             pieces.append(more)
             held += len(more)
-            if b"\n" in more and held >= self._chunk_bytes:
+            ended = ended or b"\n" in more
+            if ended and held >= self._chunk_bytes:
                 text, _, self._rest = b"".join(pieces).rpartition(b"\n")
                 return text + b"\n"
-            if held > _LONGEST_LINE + self._chunk_bytes and not any(b"\n" in piece for piece in pieces):
+            if not ended and held > _LONGEST_LINE + self._chunk_bytes:
                 raise FeedError(self._where, f"row {self._rows + 1} has no line end in {held} bytes; is it a CSV file?")
 
     def _unreadable(self, error: Exception) -> FeedError:

@@ -1,10 +1,10 @@
 """Immutable values that every layer speaks in.
 
-    interval    Interval: a duration such as "5m", with bucket arithmetic in nanoseconds
-    stream      Stream: a (symbol, interval)
-    instrument  Instrument: what is traded, its tick, lot, currency and calendar
-    bar         Bar: one row of a stream, read-only; BarFlags
-    signal      Signal, Side: what a strategy wants
+interval    Interval: a duration such as "5m", with bucket arithmetic in nanoseconds
+stream      Stream: a (symbol, interval)
+instrument  Instrument: what is traded, its tick, lot, currency and calendar
+bar         Bar: one row of a stream, read-only; BarFlags
+signal      Signal, Side: what a strategy wants
 """
 
 from stratd.model.bar import Bar, BarFlags

@@ -45,9 +45,16 @@ class Signal:
     def __post_init__(self) -> None:
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"strength is between 0 and 1, not {self.strength}")
-        for name in ("limit_price", "stop_price", "take_profit_price"):
-            price = getattr(self, name)
-            if price is not None and not (math.isfinite(price) and price > 0):
-                raise ValueError(f"{name} must be a price above zero, not {price}")
+        if self.limit_price is not None:
+            _check_price("limit_price", self.limit_price)
+        if self.stop_price is not None:
+            _check_price("stop_price", self.stop_price)
+        if self.take_profit_price is not None:
+            _check_price("take_profit_price", self.take_profit_price)
         if self.target_weight is not None and not math.isfinite(self.target_weight):
             raise ValueError(f"target_weight must be finite, not {self.target_weight}")
+
+
+def _check_price(name: str, price: float) -> None:
+    if not (math.isfinite(price) and price > 0):
+        raise ValueError(f"{name} must be a price above zero, not {price}")

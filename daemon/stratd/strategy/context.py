@@ -130,7 +130,8 @@ class StrategyContext:
             history = self._market.history_bars
             if indicator.reach >= history:
                 raise StrategySetupError(
-                    self.name, f"{indicator.label} looks back {indicator.reach} bars, the session holds {history}: raise history_bars"
+                    self.name,
+                    f"{indicator.label} looks back {indicator.reach} bars, the session holds {history}: raise history_bars",
                 )
             handle = IndicatorHandle(indicator, series, history, self.instruments[symbol].tick)
             self._handles[key] = handle
@@ -195,7 +196,8 @@ class StrategyContext:
         take_profit_price: float | None = None,
     ) -> None:
         """Emit a signal, decided at the event being handled. See `Signal` for the arguments and their errors."""
-        self.emit(Signal(symbol, Side(side), strength, reason, target_weight, limit_price, stop_price, take_profit_price))
+        side = side if type(side) is Side else Side(side)
+        self.emit(Signal(symbol, side, strength, reason, target_weight, limit_price, stop_price, take_profit_price))
 
     def emit(self, signal: Signal) -> None:
         """Emit a signal, decided at the event being handled.
@@ -207,7 +209,9 @@ class StrategyContext:
         number = self._symbol_index.get(signal.symbol)
         if number is None:
             near = nearest(signal.symbol, self.symbols)
-            raise NotSubscribed(signal.symbol, "signal", f"no such symbol in the session{f', did you mean {near}?' if near else ''}")
+            raise NotSubscribed(
+                signal.symbol, "signal", f"no such symbol in the session{f', did you mean {near}?' if near else ''}"
+            )
         current = self._current
         if isinstance(current, Moment):
             if current.time == _BEFORE:
@@ -267,7 +271,8 @@ class StrategyContext:
             )
         if not 0 <= lookback <= self._market.history_bars:
             raise StrategySetupError(
-                self.name, f"lookback {lookback} is not within 0 and history_bars ({self._market.history_bars}); raise history_bars"
+                self.name,
+                f"lookback {lookback} is not within 0 and history_bars ({self._market.history_bars}); raise history_bars",
             )
         patterns = (symbols,) if isinstance(symbols, str) else tuple(symbols)
         matched = tuple(symbol for symbol in self.symbols if any(fnmatchcase(symbol, pattern) for pattern in patterns))
@@ -291,4 +296,3 @@ class StrategyContext:
                 old = self._slots[number][1]
                 self._slots[number] = (known, Slot(old.interval_index, old.symbol_index, NOTIFY, max(lookback, old.lookback)))
         return matched
-

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stratd.strategy.context import StrategyContext
 
 STRATEGIES = "strategies"
-_CALLBACKS = tuple(name for name in vars(Strategy) if name.startswith("on_"))
+_CALLBACKS = ("on_bars", "on_slice")  # a strategy overrides at least one of these
 
 
 def load_strategy(module: str, class_name: str | None = None, *, root: Path, unique_name: str) -> type[Strategy[Any]]:
@@ -252,7 +252,7 @@ def _choose(module: str, loaded: types.ModuleType, class_name: str | None) -> ty
             module, f"there is no class {class_name!r}{hint}; it has: {', '.join(candidates) or 'none'}", file
         )
     if len(candidates) > 1:
-        raise StrategyLoadError(module, f"defines several strategies, name one with `class`: {', '.join(candidates)}", file)
+        raise StrategyLoadError(module, f"defines several strategies, name one with `class_name`: {', '.join(candidates)}", file)
     if not candidates:
         raise StrategyLoadError(module, "defines no subclass of Strategy, and no function on_bars(ctx, symbol, interval)", file)
     return _check(module, next(iter(candidates.values())))

@@ -11,6 +11,7 @@ from stratd.model import Side, Signal
 
 _SIDE_CODES = {Side.BUY: 1, Side.SELL: 2, Side.FLAT: 3}
 _NOTHING = float("nan")
+_pack = struct.Struct("<qqiB5d").pack
 
 
 class SignalRecord(NamedTuple):
@@ -26,6 +27,23 @@ class SignalRecord(NamedTuple):
     open_time: int
     symbol: int
     signal: Signal
+
+
+def _packed(record: SignalRecord) -> bytes:
+    """The bytes of a record that are hashed."""
+    time, open_time, symbol, signal = record
+    target, limit, stop, profit = signal.target_weight, signal.limit_price, signal.stop_price, signal.take_profit_price
+    return _pack(
+        time,
+        open_time,
+        symbol,
+        _SIDE_CODES[signal.side],
+        signal.strength,
+        _NOTHING if target is None else target,
+        _NOTHING if limit is None else limit,
+        _NOTHING if stop is None else stop,
+        _NOTHING if profit is None else profit,
+    )
 
 
 class SignalLog:
@@ -47,19 +65,7 @@ class SignalLog:
     def take(self, records: Sequence[SignalRecord]) -> None:
         """Count and hash some more signals."""
         self.count += len(records)
-        for time, open_time, symbol, signal in records:
-            prices = (signal.target_weight, signal.limit_price, signal.stop_price, signal.take_profit_price)
-            self._digest.update(
-                struct.pack(
-                    "<qqiB5d",
-                    time,
-                    open_time,
-                    symbol,
-                    _SIDE_CODES[signal.side],
-                    signal.strength,
-                    *(_NOTHING if price is None else price for price in prices),
-                )
-            )
+        self._digest.update(b"".join(map(_packed, records)))
         if self._keep:
             self.kept.extend(records)
 

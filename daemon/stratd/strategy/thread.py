@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from stratd.core.clock import perf_ns
 from stratd.core.cores import pin_this_thread
+from stratd.core.states import State
 from stratd.data.calendars import Grid, grid_of
 from stratd.data.event_log import EventLog
 from stratd.data.session_data import SessionData
@@ -18,7 +19,6 @@ from stratd.model import MINUTE_NS, Interval
 from stratd.strategy.base import Strategy
 from stratd.strategy.context import Market, Moment, StrategyContext
 from stratd.strategy.signals import SignalLog
-from stratd.core.states import State
 from stratd.strategy.thread_metrics import Durations
 
 _LOGGED_ERRORS: Final = 10  # after these, errors are only counted
@@ -80,9 +80,7 @@ class StrategyThread:
         bars = len(market.intervals) * len(market.symbols)
         wants_bars, wants_slices = kind.on_bars is not Strategy.on_bars, kind.on_slice is not Strategy.on_slice
         slots = [
-            slot
-            if slot.kind != NOTIFY or wants_bars
-            else Slot(slot.interval_index, slot.symbol_index, SLICE_ONLY, slot.lookback)
+            slot if slot.kind != NOTIFY or wants_bars else Slot(slot.interval_index, slot.symbol_index, SLICE_ONLY, slot.lookback)
             for _, slot in context.slots()
         ]
         self._sliced_symbols: list[tuple[str, ...]] = [
@@ -191,9 +189,7 @@ class StrategyThread:
             context._signals.clear()
         if subscription.held_back and not self._held_said:
             self._held_said = True
-            context.log.warning(
-                "notifications are held back: quality is below min_quality", min_quality=self._policy.min_quality
-            )
+            context.log.warning("notifications are held back: quality is below min_quality", min_quality=self._policy.min_quality)
 
     def _other(self, code: int, end: int) -> bool:
         """An event that is not a notified bar. Returns whether the strategy was called."""

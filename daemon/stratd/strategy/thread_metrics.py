@@ -14,7 +14,7 @@ _BUCKETS: Final = 64 * _SUB
 
 
 @kernel("void(ro i8[:], i8[:], i8[:])")
-def observe(stamps, histogram, totals):
+def observe(stamps, histogram, totals):  # type: ignore[no-untyped-def]  # the kernel signature is its type
     """Add the spans between consecutive stamps (ns) to a histogram with 16 buckets per doubling; totals: count, sum, max."""
     for i in range(1, stamps.shape[0]):
         span = max(stamps[i] - stamps[i - 1], np.int64(1))

@@ -75,9 +75,7 @@ def build_market(config: SessionConfig, clock: Clock) -> Market:
     )
 
 
-def build_derivation(
-    instruments: tuple[Instrument, ...], market: Market, data: SessionData, latest_ns: int
-) -> Derivation:
+def build_derivation(instruments: tuple[Instrument, ...], market: Market, data: SessionData, latest_ns: int) -> Derivation:
     """The derivation of a market's instruments."""
     return Derivation(
         data,

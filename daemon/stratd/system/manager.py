@@ -177,9 +177,7 @@ class SystemManager:
                     "quality was below its min_quality"
                 )
         notes += [
-            f"{symbol}: no bars came"
-            for symbol, found in quality_by_symbol(session.derivation).items()
-            if not found.present
+            f"{symbol}: no bars came" for symbol, found in quality_by_symbol(session.derivation).items() if not found.present
         ]
         return notes
 

@@ -37,7 +37,11 @@ def write_signals(path: Path, threads: Sequence[StrategyThread], symbols: Sequen
 
     check_signals_path(path)
     rows = sorted(
-        ((record.time, order, number, record) for order, thread in enumerate(threads) for number, record in enumerate(thread.signals.kept)),
+        (
+            (record.time, order, number, record)
+            for order, thread in enumerate(threads)
+            for number, record in enumerate(thread.signals.kept)
+        ),
         key=lambda row: row[:3],
     )
     table = pa.table(

@@ -19,13 +19,17 @@ class Metric:
 BARS_IN: Final = Metric("stratd_bars_in_total", "counter", (), "1-minute bars taken in")
 BARS_DERIVED: Final = Metric("stratd_bars_derived_total", "counter", ("interval",), "bars derived")
 ROWS_REJECTED: Final = Metric("stratd_rows_rejected_total", "counter", ("kind",), "rows not used")
-EVENT_TIME: Final = Metric("stratd_event_time_seconds", "gauge", (), "watermark: close time of the last minute taken in, Unix time")
+EVENT_TIME: Final = Metric(
+    "stratd_event_time_seconds", "gauge", (), "watermark: close time of the last minute taken in, Unix time"
+)
 STEPS: Final = Metric("stratd_steps_published_total", "counter", (), "steps published")
 GATE_WAIT: Final = Metric("stratd_gate_wait_seconds_total", "counter", (), "time the data-processor waited for strategies")
 BARRIER_TIMEOUTS: Final = Metric("stratd_barrier_timeouts_total", "counter", (), "barriers at which a strategy made no progress")
 HELD_BYTES: Final = Metric("stratd_session_data_bytes", "gauge", (), "bytes of the bars that are held")
 COMPACTIONS: Final = Metric("stratd_session_data_compactions_total", "counter", (), "moves of held bars to new memory")
-MINUTES_LOST: Final = Metric("stratd_minutes_lost_total", "counter", ("symbol",), "minutes that should have been there and are not")
+MINUTES_LOST: Final = Metric(
+    "stratd_minutes_lost_total", "counter", ("symbol",), "minutes that should have been there and are not"
+)
 KERNELS_COMPILED: Final = Metric("stratd_kernels_compiled_total", "counter", (), "kernels compiled, not taken from the cache")
 KERNELS_COMPILED_LATE: Final = Metric(
     "stratd_kernels_compiled_after_activation_total", "counter", (), "kernels compiled while a session ran; should stay 0"
@@ -35,7 +39,10 @@ SIGNALS: Final = Metric("stratd_strategy_signals_total", "counter", ("strategy",
 ERRORS: Final = Metric("stratd_strategy_errors_total", "counter", ("strategy",), "exceptions raised by the strategy")
 HELD_BACK: Final = Metric("stratd_strategy_held_back_total", "counter", ("strategy",), "notifications held back for low quality")
 ON_BARS: Final = Metric(
-    "stratd_strategy_on_bars_seconds", "summary", ("strategy",), "time one notification took: quantiles 0.5 and 0.99, count and sum"
+    "stratd_strategy_on_bars_seconds",
+    "summary",
+    ("strategy",),
+    "time one notification took: quantiles 0.5 and 0.99, count and sum",
 )
 ON_BARS_MAX: Final = Metric("stratd_strategy_on_bars_max_seconds", "gauge", ("strategy",), "longest time one notification took")
 QUEUE: Final = Metric("stratd_strategy_queue_entries", "gauge", ("strategy",), "log entries published and not yet worked through")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from tests.support.paths import shared_data
 
 FIELDS = ("open", "high", "low", "close", "volume")
 Bars = dict[str, NDArray[np.float64]]
@@ -17,10 +18,7 @@ Bars = dict[str, NDArray[np.float64]]
 @pytest.fixture(scope="session")
 def spy() -> Bars:
     """One-minute bars of SPY, October 2013: gaps, extended hours, whole cents."""
-    path = Path(__file__).resolve().parents[4] / "shared" / "data" / "bars" / "us_equity" / "SPY_2013-10.csv.gz"
-    if not path.exists():
-        pytest.skip("../shared/data is absent")
-    with gzip.open(path, "rt") as lines:
+    with gzip.open(shared_data() / "bars" / "us_equity" / "SPY_2013-10.csv.gz", "rt") as lines:
         rows = list(csv.DictReader(lines))
     return {name: np.array([float(row[name]) for row in rows]) for name in FIELDS}
 

@@ -297,7 +297,7 @@ TWO = PLAIN + "class Other(Plain):\n    pass\n"
 
 def test_load_of_several_classes_lists_them(root: Root) -> None:
     root.write("strategies/two.py", TWO)
-    assert root.fails("strategies.two").reason == "defines several strategies, name one with `class`: Plain, Other"
+    assert root.fails("strategies.two").reason == "defines several strategies, name one with `class_name`: Plain, Other"
 
 
 def test_load_with_a_class_name_takes_that_one(root: Root) -> None:

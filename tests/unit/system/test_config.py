@@ -218,6 +218,15 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], None], list[str]]] = {
         put("strategies.0.module", "strategies.ma-cross"),
         [f"strategies[0].module: {NO_MODULE} (got \"strategies.ma-cross\"); did you mean 'strategies.ma_cross'?"],
     ),
+    "strategy name with a space": (
+        put("strategies.0.name", "my ma"),
+        ['strategies[0].name: must be letters, digits and _ . : - (got "my ma")'],
+    ),
+    "list for text": (put("calendar", ["x"]), ["calendar: must be text (got a list)"]),
+    "very long text": (
+        put("on_load_error", "x" * 99),
+        [f'on_load_error: {NO_CHOICE} (got "{"x" * 56}...); allowed: abort, skip'],
+    ),
     "session name with a slash": (
         put("session_name", "a/b"),
         ['session_name: names the session\'s directory of results, so it cannot hold / or \\ (got "a/b")'],

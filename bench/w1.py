@@ -1,0 +1,149 @@
+"""W1: one symbol, 525,600 minutes, 5m and 15m derived, a cross of SMA(10) and SMA(20) on 5m, signals only.
+
+    python bench/w1.py
+
+The engine plays an Arrow IPC file through SystemManager. The bare loop has the same bars in memory already, derives with
+the same kernel in blocks of the same size, takes the same two rolling means, and calls a plain method for each 5m bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import support
+import workloads
+
+SIGNALS = {workloads.W1_MINUTES: 5_712, 100_000: 1_073}
+"""The exact answer, by minutes, in integer cents: SMA10 > SMA20 where twice the sum of 10 is above the sum of 20."""
+BARS_PER_SECOND = 4e6
+TIMES_BARE = 2.5
+
+
+class PlainCross:
+    """What simple_ma_cross does, without an engine around it."""
+
+    def __init__(self) -> None:
+        self.before = float("nan")
+        self.long = False
+        self.signals = 0
+
+    def on_bar(self, fast: float, slow: float) -> None:
+        """One 5m bar."""
+        now = fast - slow
+        before = self.before
+        self.before = now
+        if now > 0.0:
+            if before <= 0.0 and not self.long:
+                self.long = True
+                self.signals += 1
+        elif now < 0.0 and before >= 0.0 and self.long:
+            self.long = False
+            self.signals += 1
+
+
+def write_session(minutes: int) -> Path:
+    """The session of W1."""
+    path = support.bars_file("w1.arrow", lambda: workloads.table(workloads.w1(), 0))
+    entries = support.strategies(support.MA_CROSS, 1, symbols=["W1"], interval="5m", fast_period=10, slow_period=20)
+    feed = {"files": {"W1": str(path)}, "end": support.until(minutes)}
+    return support.session_file(f"w1_{minutes}", ["W1"], feed, entries, derived=[5, 15])
+
+
+def blocks(workload: workloads.Workload, size: int) -> Iterator[Any]:
+    """The bars as BarBlocks of `size` minutes of all symbols, in order of time."""
+    import numpy as np
+
+    from stratd.data.block import BarBlock
+
+    count = len(workload.symbols)
+    symbol = np.tile(np.arange(count, dtype=np.int32), size)
+    columns = [np.ascontiguousarray(workload.columns[name].T).ravel() for name in workloads.FIELDS]
+    times = np.repeat(workload.open_time, count)
+    for start in range(0, workload.rows, size * count):
+        cut = slice(start, start + size * count)
+        rows = len(times[cut])
+        line = np.arange(start + 1, start + rows + 1)
+        yield BarBlock(times[cut], symbol[:rows], *(column[cut] for column in columns), np.zeros(rows, np.int32), line)
+
+
+def bare_parts(path: Path) -> tuple[Any, Any, int]:
+    """SessionData, derivation and block size that the engine would have for a session."""
+    from stratd.core.clock import SystemClock
+    from stratd.data.session_data import SessionData
+    from stratd.system.builder import BLOCK_ROWS, DAY_NS, WINDOW_ROWS, build_derivation, build_market
+    from stratd.system.config import load_session
+
+    config = load_session(path)
+    clock = SystemClock()
+    market = build_market(config, clock)
+    size = min(config.block_minutes, BLOCK_ROWS // len(market.symbols))
+    keep = config.history_bars + min(config.window, WINDOW_ROWS // len(market.symbols)) + 1
+    data = SessionData(market.symbols, market.intervals, keep, 2 * (keep + size + 1))
+    return data, build_derivation(config.instruments(), market, data, clock.now_ns() + DAY_NS), size
+
+
+def bare(path: Path, workload: workloads.Workload) -> support.Run:
+    """The bare loop. `result` is how many signals it came to."""
+    import numpy as np
+
+    from stratd import SMA
+
+    data, derivation, size = bare_parts(path)
+    ready = list(blocks(workload, size))
+    cross = PlainCross()
+    means = [(SMA(period), SMA(period).new_state(0.01)) for period in (10, 20)]
+
+    def loop() -> int:
+        on_bar = cross.on_bar
+        done = 0
+        for block in ready:
+            derivation.take(block)
+            count, base = int(data.count[1, 0]), int(data.frame.base[1, 0])
+            closes = data.frame.floats[1, 3, 0]
+            values = []
+            for mean, state in means:
+                out = np.empty(count - done)
+                mean.advance((closes,), done - base, count - base, state, out)
+                values.append(out.tolist())
+            for fast, slow in zip(*values, strict=True):
+                on_bar(fast, slow)
+            done = count
+        return cross.signals
+
+    return support.timed(loop)
+
+
+def main() -> None:
+    """Measure, and print one JSON line per claim."""
+    options = support.arguments(__doc__)
+    support.use_this_tree()
+    minutes = 100_000 if options.short else workloads.W1_MINUTES
+    path, workload = write_session(minutes), workloads.w1(minutes)
+    support.engine(write_session(20_000))  # what the first run of a process pays for: imports, kernels
+    runs, loops = support.alternate(options.runs or 7, lambda: support.engine(path), lambda: bare(path, workload))
+    run, loop = support.median(runs), support.median(loops)
+    spent = {"wall_seconds": run.wall_seconds, "cpu_seconds": run.cpu_seconds, "runs": len(runs)}
+    speed, bare_speed = minutes / run.seconds, minutes / loop.seconds
+    signals = {one.signals for every in runs for one in every.result.strategies.values()}
+    support.report(
+        [
+            support.Claim(
+                claim="w1_bars_per_second", value=speed, unit="1m bars/s", target=BARS_PER_SECOND, test="value >=",
+                baseline=bare_speed, **spent,
+            ),
+            support.Claim(
+                claim="w1_seconds_over_bare_loop", value=run.seconds, unit="s", target=TIMES_BARE, test="ratio <=",
+                baseline=loop.seconds, note=f"CPU of the bare loop {loop.cpu_seconds:.3f} s", **spent,
+            ),
+            support.Claim(
+                claim="w1_signals", value=max(signals) if len(signals) == 1 else None, unit="signals", target=SIGNALS[minutes],
+                test="value ==", baseline=loop.result, note="" if len(signals) == 1 else f"runs differ: {sorted(signals)}", **spent,
+            ),
+        ]
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

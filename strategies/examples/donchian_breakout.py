@@ -1,0 +1,85 @@
+"""Donchian breakout: buy a close above the highest high of the last bars, leave at a close below the lowest low.
+
+Hypothesis: a price outside the range of the recent past is news that is not fully priced yet, and large moves
+begin with one. (R. Donchian's channel rule; the "turtles" traded 20 bars in and 10 out on daily bars.)
+
+Risks: most breakouts fail. It loses often and little, and lives on a few large moves, so it must be held through long
+drawdowns and a run cut short says nothing. In fast markets it buys far above the channel. The stop it asks for is a
+distance in average true ranges: gaps jump over it. When the stop is hit it stays out only until the next breakout, of
+which it knows once its own exit rule has fired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field
+
+from stratd import Interval, Side, Strategy, StrategyContext, StrategyParams
+from stratd.data.series import BarSeries
+from stratd.indicators import ATR, Highest, IndicatorHandle, Lowest
+
+
+class DonchianBreakoutParams(StrategyParams):
+    """Parameters of the Donchian breakout; periods in bars of `interval`."""
+
+    interval: Interval = Field(Interval("15m"), description="the interval that on_bars is called for")
+    entry_period: int = Field(
+        20, ge=2, le=1000, json_schema_extra={"search": [20, 40, 55]}, description="bars of the upper channel"
+    )
+    exit_period: int = Field(
+        10, ge=2, le=1000, json_schema_extra={"search": [5, 10, 20]}, description="bars of the lower channel"
+    )
+    atr_period: int = Field(14, ge=1, le=500, description="bars of the average true range")
+    stop_atr: float = Field(
+        2.0, gt=0, le=20, json_schema_extra={"search": [1.5, 2.0, 3.0]}, description="stop, in average true ranges"
+    )
+
+
+@dataclass(slots=True)
+class _Channel:
+    bars: BarSeries
+    upper: IndicatorHandle
+    lower: IndicatorHandle
+    range: IndicatorHandle
+    long: bool = False
+
+
+class DonchianBreakout(Strategy[DonchianBreakoutParams]):
+    """Long from a close above the upper channel until a close below the lower one. Never short."""
+
+    Params: ClassVar[type[StrategyParams]] = DonchianBreakoutParams
+
+    def setup(self, ctx: StrategyContext) -> None:
+        params = self.params
+        # One bar more than the periods: a bar is compared with the channel of the bars before it.
+        lookback = max(params.entry_period, params.exit_period, params.atr_period) + 1
+        self._channels = {
+            symbol: _Channel(
+                ctx.bars(symbol, params.interval),
+                ctx.indicator(Highest(params.entry_period), symbol, params.interval),
+                ctx.indicator(Lowest(params.exit_period), symbol, params.interval),
+                ctx.indicator(ATR(params.atr_period), symbol, params.interval),
+            )
+            for symbol in ctx.subscribe(params.symbols, params.interval, lookback=lookback)
+        }
+
+    def on_bars(self, symbol: str, interval: Interval) -> None:
+        channel = self._channels[symbol]
+        close = float(channel.bars.close[-1])
+        if channel.long:
+            floor = channel.lower[-2]
+            if close < floor:
+                channel.long = False
+                reason = f"close {close:g} below {floor:g}, the low of {self.params.exit_period} bars"
+                self.ctx.signal(symbol, Side.FLAT, reason=reason)
+        elif close > (ceiling := channel.upper[-2]):
+            channel.long = True
+            stop = close - self.params.stop_atr * channel.range.value
+            self.ctx.signal(
+                symbol,
+                Side.BUY,
+                reason=f"close {close:g} above {ceiling:g}, the high of {self.params.entry_period} bars",
+                stop_price=stop if stop > 0 else None,
+            )

@@ -1,0 +1,104 @@
+"""Opening range breakout: trade the first close outside the range of the session's first minutes, be flat by its end.
+
+Hypothesis: what came in overnight is traded into the price in the first minutes; who moves it out of that range
+afterwards is in a hurry and goes on for a part of the day. (T. Crabel, Day Trading with Short Term Price Patterns and
+Opening Range Breakout, 1990.)
+
+Risks: days without direction break out of both sides; there is one trade per session, so it does not chase the second. The
+stop lies at the other end of the range: a wide range risks much on one trade. Slippage is worst where
+everybody sees the same level. For a 24/7 symbol the session is the UTC day, whose open means little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from stratd import Bar, Interval, Side, Strategy, StrategyContext, StrategyParams
+from stratd.data.series import BarSeries
+from stratd.model import MINUTE_NS
+
+
+class OpeningRangeBreakoutParams(StrategyParams):
+    """Parameters of the opening range breakout."""
+
+    range_minutes: int = Field(
+        30, ge=1, le=240, json_schema_extra={"search": [15, 30, 60]}, description="length of the opening range"
+    )
+    exit_minutes: int = Field(10, ge=1, le=240, description="be flat so many minutes before the session's close")
+    allow_short: bool = Field(True, description="also sell a close below the range")
+
+    @model_validator(mode="after")
+    def _minutes_fit_the_interval(self) -> OpeningRangeBreakoutParams:
+        if self.range_minutes % self.interval.minutes:
+            raise ValueError(f"range_minutes ({self.range_minutes}) must be a multiple of interval ({self.interval})")
+        if self.exit_minutes < self.interval.minutes:
+            raise ValueError(f"exit_minutes ({self.exit_minutes}) must be at least one interval ({self.interval})")
+        return self
+
+
+@dataclass(slots=True)
+class _Day:
+    """One symbol's session: its times (ns UTC), its opening range so far, and what was done."""
+
+    bars: BarSeries
+    open_time: int = 0  # of the session; 0: none yet
+    close_time: int = 0
+    high: float = float("-inf")
+    low: float = float("inf")
+    may_enter: bool = False
+    side: Side = Side.FLAT
+
+
+class OpeningRangeBreakout(Strategy[OpeningRangeBreakoutParams]):
+    """At most one position per symbol and session, from a close outside the opening range until shortly before the close."""
+
+    Params: ClassVar[type[StrategyParams]] = OpeningRangeBreakoutParams
+
+    def setup(self, ctx: StrategyContext) -> None:
+        params = self.params
+        self._days = {
+            symbol: _Day(ctx.bars(symbol, params.interval)) for symbol in ctx.subscribe(params.symbols, params.interval)
+        }
+
+    def on_bars(self, symbol: str, interval: Interval) -> None:
+        session = self.ctx.session(symbol)
+        if session is None:  # before the open or after the close
+            return
+        day, params = self._days[symbol], self.params
+        bar = day.bars[-1]
+        if session[0] != day.open_time:
+            self._begin(symbol, day, bar, session)
+        if bar.close_time <= day.open_time + params.range_minutes * MINUTE_NS:
+            day.high = max(day.high, bar.high)
+            day.low = min(day.low, bar.low)
+        elif bar.close_time >= day.close_time - params.exit_minutes * MINUTE_NS:
+            day.may_enter = False
+            self._leave(symbol, day, f"{params.exit_minutes} minutes before the close")
+        elif day.may_enter and day.high > day.low:
+            self._enter(symbol, day, bar)
+
+    def _begin(self, symbol: str, day: _Day, bar: Bar, session: tuple[int, int]) -> None:
+        self._leave(symbol, day, "held over: the last session gave no bar to leave at")
+        # When trading begins in the middle of a session, part of that session's range was not seen.
+        day.may_enter = day.open_time != 0 or bar.open_time == session[0]
+        day.open_time, day.close_time = session
+        day.high, day.low = float("-inf"), float("inf")
+
+    def _enter(self, symbol: str, day: _Day, bar: Bar) -> None:
+        if bar.close > day.high:
+            day.side, level, stop = Side.BUY, day.high, day.low
+        elif bar.close < day.low and self.params.allow_short:
+            day.side, level, stop = Side.SELL, day.low, day.high
+        else:
+            return
+        day.may_enter = False
+        reason = f"close {bar.close:g} outside the opening range at {level:g}"
+        self.ctx.signal(symbol, day.side, reason=reason, stop_price=stop)
+
+    def _leave(self, symbol: str, day: _Day, reason: str) -> None:
+        if day.side is not Side.FLAT:
+            day.side = Side.FLAT
+            self.ctx.signal(symbol, Side.FLAT, reason=reason)

@@ -1,0 +1,75 @@
+"""Moving average cross: long while the fast average of closes is above the slow one, flat otherwise.
+
+Hypothesis: prices trend; a fast average above a slow one says that buyers have been in control for some time, and will be
+for some more.
+
+Risks: in a market that goes nowhere the averages cross back and forth, and each round trip costs spread and fees. It is
+late by design, on the way in and on the way out, and has no stop: a gap against the position is taken in full.
+It assumes that its signals are followed.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from stratd import SMA, Interval, Side, Strategy, StrategyContext, StrategyParams
+from stratd.indicators import IndicatorHandle
+
+
+class SimpleMaCrossParams(StrategyParams):
+    """Parameters of the moving average cross; periods in bars of `interval`."""
+
+    fast_period: int = Field(10, ge=1, le=1000, json_schema_extra={"search": [5, 10, 20]}, description="bars of the fast average")
+    slow_period: int = Field(
+        20, ge=2, le=5000, json_schema_extra={"search": [20, 50, 100]}, description="bars of the slow average"
+    )
+
+    @model_validator(mode="after")
+    def _slow_exceeds_fast(self) -> SimpleMaCrossParams:
+        if self.slow_period <= self.fast_period:
+            raise ValueError(f"slow_period ({self.slow_period}) must be above fast_period ({self.fast_period})")
+        return self
+
+
+class _Pair:
+    """The two averages of one symbol, and what was made of them."""
+
+    __slots__ = ("before", "fast", "long", "slow")
+
+    def __init__(self, fast: IndicatorHandle, slow: IndicatorHandle) -> None:
+        self.fast = fast
+        self.slow = slow
+        self.before = float("nan")  # difference at the bar before; every comparison with NaN is false
+        self.long = False
+
+
+class SimpleMaCross(Strategy[SimpleMaCrossParams]):
+    """Buys when the fast average goes from at or below the slow one to above it; leaves in the opposite case."""
+
+    Params: ClassVar[type[StrategyParams]] = SimpleMaCrossParams
+
+    def setup(self, ctx: StrategyContext) -> None:
+        params = self.params
+        self._pairs = {
+            symbol: _Pair(
+                ctx.indicator(SMA(params.fast_period), symbol, params.interval),
+                ctx.indicator(SMA(params.slow_period), symbol, params.interval),
+            )
+            for symbol in ctx.subscribe(params.symbols, params.interval, lookback=params.slow_period)
+        }
+
+    def on_bars(self, symbol: str, interval: Interval) -> None:
+        # Kept bare: nothing is allocated here unless a signal is emitted.
+        pair = self._pairs[symbol]
+        now = pair.fast.value - pair.slow.value
+        before = pair.before
+        pair.before = now
+        if now > 0.0:
+            if before <= 0.0 and not pair.long:
+                pair.long = True
+                self.ctx.signal(symbol, Side.BUY, reason="the fast average went above the slow one")
+        elif now < 0.0 and before >= 0.0 and pair.long:
+            pair.long = False
+            self.ctx.signal(symbol, Side.FLAT, reason="the fast average went below the slow one")
