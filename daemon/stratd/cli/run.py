@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from stratd.cli.logs import LEVELS
+from stratd.telemetry.logs import LEVELS
 from stratd.cli.os_signals import EXIT_INTERRUPTED, StopRequests, handled_by
 from stratd.cli.output import ProgressDisplay, make_console, say, write_json
 from stratd.cli.parser import whole_number
@@ -50,7 +50,7 @@ def _signals_file(text: str) -> str:
 
 def run_session(arguments: argparse.Namespace) -> int:
     """Run a session to its end, or until somebody stops it."""
-    from stratd.cli.logs import configure_logs
+    from stratd.telemetry.logs import configure_logs
     from stratd.system.config import load_session
     from stratd.system.result import RunOptions
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -136,7 +137,7 @@ def build_session(
     gate = Gate(window, [thread.subscription for thread in threads], log_streams, config.barrier_timeout_seconds, on_timeout)
     feed = feed if feed is not None else build_feed(config)
     feed.open(market.symbols)
-    directory = config.results_path if options.results_dir is None else config.results_path.__class__(options.results_dir)
+    directory = config.results_path if options.results_dir is None else Path(options.results_dir)
     rejects = RejectsFile(directory / config.session_name / "rejects.csv")
     processor = DataProcessor(feed, derivation, log, gate, rejects, block_minutes, BLOCK_ROWS, core)
     return Session(market, data, derivation, log, gate, feed, rejects, processor, strategies, failures, timed_out)

@@ -94,7 +94,7 @@ class UpkeepConfig(ConfigModel):
             WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 2}, {"type": "string", "pattern": "^[1-9][0-9]*[mhd]$"}]}),
         ],
         ...,
-    ] = Field((), description='intervals to derive: minutes (5, 15) or text ("1h")')
+    ] = Field((), description='intervals to derive: minutes (5, 15) or text ("1h"); strategies can subscribe to 1m and to these')
 
 
 class StreamingConfig(ConfigModel):
@@ -172,7 +172,7 @@ class SessionConfig(ConfigModel):
     on_load_error: Literal["abort", "skip"] = Field(
         "abort", description="when a strategy cannot be loaded: end the session, or go on without it"
     )
-    results_dir: Text = Field("results", description="directory for what the session leaves behind, relative to the session file")
+    results_dir: Text = Field("results", description="directory for what sessions leave behind, relative to the current one")
     strategies: tuple[StrategyConfig, ...] = Field(description="the strategies of the session")
 
     _file: Path = PrivateAttr(Path("session"))
@@ -184,13 +184,13 @@ class SessionConfig(ConfigModel):
 
     @property
     def base_dir(self) -> Path:
-        """The session file's directory, which all paths in it are relative to."""
+        """The session file's directory, which paths of data are relative to."""
         return self._file.parent
 
     @property
     def results_path(self) -> Path:
-        """Where the session's results go."""
-        return self.base_dir / Path(self.results_dir).expanduser()
+        """Where sessions' results go: relative to the current directory, because configurations may be read-only."""
+        return Path(self.results_dir).expanduser()
 
     @property
     def symbols(self) -> tuple[str, ...]:

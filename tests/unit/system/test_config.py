@@ -278,7 +278,7 @@ def test_load_session_of_a_good_file_gives_what_it_says(here: Path) -> None:
     assert config.history_bars == 1000
     assert config.strategies[0].config == {"fast_period": 10}
     assert config.file == here / "s.json"
-    assert config.results_path == here / "results"
+    assert config.results_path == Path("results")
     assert config.replay().files == ((here / "data/SPY.csv.gz", "SPY"), (here / "data/IBM.csv.gz", "IBM"))
 
 
