@@ -34,6 +34,12 @@ def write_session(module: str, count: int, minutes: int, **config: Any) -> Path:
     return support.session_file(f"w2_{Path(module).stem}_{count}_{minutes}", symbols, feed, entries)
 
 
+def bars_of(derivation: Any, block: Any) -> list[int]:
+    """Take a block in. Returns the symbol of each bar that it makes, in order (the log also has session events)."""
+    stream = derivation.take(block)[0].stream
+    return stream[stream < workloads.W2_SYMBOLS].tolist()  # type: ignore[no-any-return]
+
+
 class PlainCounting:
     """What counting.py does."""
 
@@ -54,7 +60,7 @@ def bare_counting(path: Path, workload: workloads.Workload) -> support.Run:
     def loop() -> int:
         symbols = data.symbols
         for block in ready:
-            order = derivation.take(block)[0].stream.tolist()
+            order = bars_of(derivation, block)
             for one in plain:
                 on_bars = one.on_bars
                 for stream in order:
@@ -79,7 +85,7 @@ def bare_cross(path: Path, workload: workloads.Workload) -> support.Run:
     def loop() -> int:
         done = 0
         for block in ready:
-            order = derivation.take(block)[0].stream.tolist()
+            order = bars_of(derivation, block)
             until, base = int(data.count[0, 0]), int(data.frame.base[0, 0])
             for crosses, own in zip(plain, means, strict=True):
                 values = []

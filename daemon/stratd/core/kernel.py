@@ -2,12 +2,14 @@
 
 What numba does not do by itself, each seen to go wrong:
 
-- It does not notice an edited helper in another file. So the cache directory is named by the hash of all of stratd's
-  sources that hold kernels, numba's version and the CPU.
+- It does not notice an edited helper or constant in another file. So the cache directory is named by the hash of all of
+  stratd's sources that hold kernels, numba's version and the CPU, and a kernel's files by the hash of its code, its helpers' code
+  and the constants that both use, wherever they come from.
 - Its cache location is fixed when a function is decorated. So kernels are only marked at import, and made on `load`.
 - It recompiles for every new combination of argument types (110 to 180 ms for a read-only or strided array). So a kernel
   has one explicit signature, and any other types are an error.
-- A cache directory that is full or read-only is an exception. Here it is one warning, and the kernel runs uncached.
+- A cache directory that is full or read-only, or a file in it that a power cut has emptied, is an exception. Here it is one
+  warning, and the kernel runs uncached.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import functools
 import hashlib
 import logging
 import os
+import pickle
 import platform
+import re
 import threading
 import types
 from collections.abc import Callable
@@ -38,7 +42,11 @@ _TYPE_NAMES: Final = {
     "f4": "float32",
     "f8": "float64",
     "b1": "boolean",
+    "void": "void",
 }
+_TYPE: Final = re.compile(r"\s*(ro\s+)?(\w+)\s*(\[[\s:,]*\])?\s*")
+# What a cache that cannot be used raises: the system's errors, and those of unpickling a file that is cut short or garbage.
+_CACHE_ERRORS: Final = (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, IndexError, ValueError)
 
 
 class KernelStats:
@@ -97,6 +105,7 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
 _registry: list[Kernel] = []
 _build_lock = threading.RLock()
+_unusable: set[Path] = set()  # cache directories that have been complained about
 stats: Final = KernelStats()
 
 
@@ -143,26 +152,27 @@ def _fingerprint() -> str:
 
 
 def _parse_signature(text: str) -> Any:
-    """`"f8(f8[:], ro i8[:,:])"` as a numba signature."""
+    """`"f8(f8[:], ro i8[:,:])"` as a numba signature.
+
+    Raises:
+        KernelError: it is not written like that.
+    """
     from numba import types as nb
 
     def one(part: str) -> Any:
-        words = part.split()
-        readonly = words[0] == "ro"
-        name, bracket, dims = words[-1].partition("[")
-        scalar = nb.void if name == "void" else getattr(nb, _TYPE_NAMES[name])
-        return nb.Array(scalar, dims.count(":"), "C", readonly=readonly) if bracket else scalar
+        match = _TYPE.fullmatch(part)
+        if match is None or match[2] not in _TYPE_NAMES or (match[1] and not match[3]):
+            raise KernelError(
+                f"signature {text!r}: {part.strip()!r} is no type; write one of {' '.join(_TYPE_NAMES)}, an array as f8[:]"
+            )
+        scalar = getattr(nb, _TYPE_NAMES[match[2]])
+        return nb.Array(scalar, match[3].count(":"), "C", readonly=bool(match[1])) if match[3] else scalar
 
-    result, _, arguments = text.partition("(")
-    parts: list[str] = []
-    depth = 0
-    for piece in arguments.rstrip(")").split(","):
-        if depth:
-            parts[-1] += "," + piece
-        elif piece.strip():
-            parts.append(piece.strip())
-        depth += piece.count("[") - piece.count("]")
-    return one(result)(*(one(part) for part in parts))
+    whole = re.fullmatch(r"([^(]*)\((.*)\)\s*", text, re.DOTALL)
+    if whole is None:
+        raise KernelError(f"signature {text!r}: write the return type, then the arguments: f8(f8[:], i8)")
+    arguments = re.split(r",(?![^\[]*\])", whole[2]) if whole[2].strip() else []
+    return one(whole[1])(*(one(part) for part in arguments))
 
 
 def _build(target: Kernel) -> Callable[..., Any]:
@@ -185,7 +195,8 @@ def _build(target: Kernel) -> Callable[..., Any]:
         copy = types.FunctionType(
             function.__code__, {**function.__globals__, **helpers}, function.__name__, function.__defaults__
         )
-        copy.__qualname__ = function.__qualname__
+        # The name becomes part of the cache file's name.
+        copy.__qualname__ = f"{function.__qualname__}_{_content(target)}"
         copy.__module__ = function.__module__
         start = perf_ns()
         try:
@@ -195,8 +206,8 @@ def _build(target: Kernel) -> Callable[..., Any]:
             else:
                 try:
                     dispatcher = numba.njit(signature, nogil=True, cache=True)(copy)
-                except OSError as error:
-                    log.warning("kernel %s is not cached: %s", function.__name__, error)
+                except _CACHE_ERRORS as error:
+                    _say_uncached(directory, error)
                     dispatcher = numba.njit(signature, nogil=True)(copy)
         except numba.core.errors.NumbaError as error:
             raise KernelError(f"kernel {function.__module__}.{function.__name__} does not compile: {error}") from error
@@ -209,10 +220,43 @@ def _build(target: Kernel) -> Callable[..., Any]:
         return dispatcher  # type: ignore[no-any-return]
 
 
+def _say_uncached(directory: Path, error: Exception) -> None:
+    """One warning for a directory, however many kernels it fails."""
+    if directory not in _unusable:
+        _unusable.add(directory)
+        log.warning(
+            "kernels are compiled anew at every start: the cache %s cannot be used (%s: %s); "
+            "see that its disk has room, and remove the directory if it has",
+            directory,
+            type(error).__name__,
+            error,
+        )
+
+
+def _content(target: Kernel) -> str:
+    """Names what a kernel is compiled from: its code, the constants that it uses, and its helpers' likewise."""
+    import numpy as np
+
+    digest = hashlib.blake2b(target.signature.encode(), digest_size=8)
+    for code in _codes(target.function.__code__):
+        digest.update(code.co_code + repr([part for part in code.co_consts if not isinstance(part, types.CodeType)]).encode())
+    for name in sorted(_names(target.function.__code__)):
+        value = target.function.__globals__.get(name)
+        if isinstance(value, Kernel):
+            digest.update(f"{name}={_content(value)}".encode())
+        elif isinstance(value, np.ndarray | np.generic):
+            digest.update(f"{name}={value.dtype}{value.shape}".encode() + value.tobytes())
+        elif isinstance(value, int | float | complex | str | bytes | tuple):
+            digest.update(f"{name}={value!r}".encode())
+    return digest.hexdigest()
+
+
 def _names(code: types.CodeType) -> set[str]:
     """Every global name that a function uses, inner functions included."""
-    found = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= _names(constant)
-    return found
+    return {name for part in _codes(code) for name in part.co_names}
+
+
+def _codes(code: types.CodeType) -> list[types.CodeType]:
+    """A function's code and that of its inner functions."""
+    inner = [part for constant in code.co_consts if isinstance(constant, types.CodeType) for part in _codes(constant)]
+    return [code, *inner]

@@ -8,9 +8,13 @@ from pathlib import Path
 
 def cache_root() -> Path:
     """The cache directory: `STRATD_CACHE_DIR`, else systemd's `CACHE_DIRECTORY`, else the user's cache."""
-    for variable in ("STRATD_CACHE_DIR", "CACHE_DIRECTORY"):
-        value = os.environ.get(variable)
-        if value:
-            return Path(value.split(":")[0])
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "stratd"
+    if own := os.environ.get("STRATD_CACHE_DIR"):
+        return Path(own)
+    if given := os.environ.get("CACHE_DIRECTORY"):
+        return Path(given.split(":")[0])  # systemd lists several where a unit has several
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():  # the XDG specification says to ignore these
+        home = os.path.expanduser("~")
+        # A user without a home (a container's, a systemd unit's) must not get a directory named `~` wherever it stands.
+        base = Path("/" if home == "~" else home) / ".cache"
+    return base / "stratd"

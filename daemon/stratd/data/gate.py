@@ -23,6 +23,7 @@ def mark_last(stream, start, stop, offset, first, reader, mark):  # type: ignore
         for j in range(first[st], first[st + 1]):
             mark[reader[j]] = offset + i + 1
 
+
 _LISTED: Final = 16  # steps published at a time, below which a list of them pays
 
 

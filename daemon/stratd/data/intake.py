@@ -117,6 +117,8 @@ def _iso(time_ns: int) -> str:
     if time_ns == MALFORMED_TIME:
         return ""
     try:
-        return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        seconds, rest = divmod(time_ns, 1_000_000_000)
+        # A time that is not a whole minute may differ from one in the last digit only.
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{f'.{rest:09}' if rest else ''}Z"
     except (OverflowError, ValueError, OSError):
         return str(time_ns)

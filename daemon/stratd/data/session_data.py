@@ -59,7 +59,7 @@ class Frame:
         self.base = base
         cells = intervals * symbols * capacity
         sizes = (8 * len(FLOAT_FIELDS) * cells, 8 * len(TIME_FIELDS) * cells, 4 * len(COUNT_FIELDS) * cells)
-        memory = unused.popleft() if unused and unused[0].size == sum(sizes) else Memory(sum(sizes))
+        memory = _take(unused, sum(sizes)) or Memory(sum(sizes))
         read = mmap.mmap(memory.fd, memory.size, mmap.MAP_SHARED, mmap.PROT_READ)
         # Fresh pages cost 1.7 µs each. When the readers' mapping has gone, nobody can see the memory, and it serves again.
         weakref.finalize(read, unused.append, memory).atexit = False
@@ -74,6 +74,15 @@ class Frame:
         self.ro_floats: NDArray[np.float64] = cut(read, np.float64, 0)
         self.ro_times: NDArray[np.int64] = cut(read, np.int64, 1)
         self.ro_counts: NDArray[np.int32] = cut(read, np.int32, 2)
+
+
+def _take(unused: deque[Memory], size: int) -> Memory | None:
+    """Memory of that size to be used again; smaller pieces, from before the frame grew, are let go."""
+    while unused:
+        memory = unused.popleft()  # only the writer takes; readers' threads may add at any time
+        if memory.size == size:
+            return memory
+    return None
 
 
 class SessionData:

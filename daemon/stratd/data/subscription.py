@@ -154,13 +154,14 @@ class StreamSubscription:
     The reader calls `take`, runs the window, and calls `done`. In data-driven mode the writer waits until readers
     have `handled` what it asked of them.
 
-    Thread safety: `handled`, `progress`, the selection state and the position belong to the reader; the writer reads
+    Thread safety: `handled`, `windows`, `stamps`, the selection state and the position belong to the reader; the writer reads
     `handled` and `progress`. `detached` is set by either and stays set. The log's `published` orders everything else: the
     writer raises it after the rows are in place, the reader reads it before it looks at them.
 
     Attributes:
         handled: log position up to which the reader has done its work.
-        progress: a number that grows while the reader works, also within a window.
+        windows: how many windows have been worked through.
+        stamps: the reader's list for the window that it is in; it grows with each notification that has been handled.
         detached: the writer no longer waits for this reader.
         gate_wait_ns: how long the writer has waited for this reader.
         event_time, event_value: int64, of the window's events: close time, and a slice's bars or a session's index.
@@ -180,7 +181,8 @@ class StreamSubscription:
     ) -> None:
         self.name = name
         self.handled = 0
-        self.progress = 0
+        self.windows = 0
+        self.stamps: list[int] = []
         self.detached = False
         self.gate_wait_ns = 0
         self.reader = Parker()
@@ -223,7 +225,7 @@ class StreamSubscription:
         while True:
             segment = self._segment
             published = segment.published
-            if self._position < published:
+            if self._position < published or self._state[Q_COUNT]:
                 break
             if segment.following is not None and self._position == len(segment):
                 self._segment = segment.following
@@ -233,6 +235,10 @@ class StreamSubscription:
             else:
                 self.reader.wait(self._has_news)
         self._window = (segment, self._position, published, data.frame, self._state.copy(), int(self._audit[0]))
+        if self.detached:
+            # The writer no longer waits, so the frame may have moved past the rows of this window. Whoever finds
+            # `detached` unset here took the frame while the writer was still held back.
+            return None
         events = self._select_into(WINDOW_EVENTS)
         return self._window[3], self._out_slot[:events].tolist(), self._out_end[:events].tolist()
 
@@ -259,8 +265,9 @@ class StreamSubscription:
 
     def done(self) -> None:
         """The window of the last `take` has been worked through."""
-        self.handled = self._segment.start + self._position
-        self.progress += 1
+        # A full window can end between a step's last bar and its slice: the last entry is then still being handled.
+        self.handled = self._segment.start + self._position - bool(self._state[Q_COUNT])
+        self.windows += 1
         self.gate.wake()
 
     def detach(self) -> None:
@@ -277,6 +284,11 @@ class StreamSubscription:
             or self._log.closed
             or self.detached
         )
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Changes while the reader works, also within a window."""
+        return self.windows, len(self.stamps)
 
     @property
     def held_back(self) -> int:

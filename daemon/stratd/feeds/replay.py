@@ -56,6 +56,8 @@ class ReplayFeed:
         sources: the files. Several may have one symbol, for example one for each month.
         start_ns: the first open time that is given out, int64 ns UTC; None: from the beginning.
         end_ns: the first open time that is not given out any more; None: to the end.
+        future_ns: rows that open later have a wrong time: they are given out where they stand, and put no other row
+            out of order. None: no time is too late.
         batch_rows: about how many rows are read at once from each file; None: as many as memory suggests.
     """
 
@@ -65,10 +67,12 @@ class ReplayFeed:
         *,
         start_ns: int | None = None,
         end_ns: int | None = None,
+        future_ns: int | None = None,
         batch_rows: int | None = None,
     ) -> None:
         self._sources = tuple(sources)
         self._span = (_EVER[0] if start_ns is None else start_ns, _EVER[1] if end_ns is None else end_ns)
+        self._future_ns = _EVER[1] if future_ns is None else future_ns
         ahead = _ROWS_AHEAD // max(1, len(self._sources))
         self._batch_rows = batch_rows or min(_LARGEST_BATCH, max(_LEAST_BATCH, ahead))
         self._codes = SymbolCodes(())
@@ -97,7 +101,7 @@ class ReplayFeed:
             for index, (source, where) in enumerate(zip(self._sources, self.sources, strict=True)):
                 reader = open_reader(source.path, where, self._codes, self._batch_rows)
                 shift_ns = -MINUTE_NS if source.stamp == "close" else 0
-                cursor = SourceCursor(index, where, reader, self._codes, source.symbol, shift_ns, self._span)
+                cursor = SourceCursor(index, where, reader, self._codes, source.symbol, shift_ns, self._span, self._future_ns)
                 self._cursors.append(cursor)
                 cursor.open()
                 self._sizes.append(max(1, source.path.stat().st_size))

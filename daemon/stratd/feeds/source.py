@@ -49,8 +49,8 @@ class Part:
 class SourceCursor:
     """Reads one file ahead, gives each row its effective time, and knows up to which minute its rows are complete.
 
-    The effective time of a row is the running maximum of the times of the rows that are given out. A malformed time counts
-    as that of the row before it; where there is none, as the next good one.
+    The effective time of a row is the running maximum of the times of the rows that are given out. A malformed time, or one
+    after `future_ns`, counts as that of the row before it; where there is none, as the next good one.
 
     Attributes:
         index: place among the feed's sources.
@@ -68,6 +68,7 @@ class SourceCursor:
         symbol: str | None,
         shift_ns: int,
         span: tuple[int, int],
+        future_ns: int,
     ) -> None:
         if symbol is None and not reader.has_symbols:
             reader.close()
@@ -82,6 +83,7 @@ class SourceCursor:
         self._reader = reader
         self._shift_ns = shift_ns
         self._span = span
+        self._future_ns = future_ns
         self._order = OrderCheck(where, codes, symbol)
         self._parts: deque[Part] = deque()
         self._start = 0  # first row of the first part that has not been given out
@@ -191,10 +193,11 @@ class SourceCursor:
         return batch
 
     def _accept(self, rows: RawRows) -> None:
-        good = rows.open_time != MALFORMED_TIME
-        all_good = bool(good.all())
         if self._shift_ns:
-            rows.open_time = np.where(good, rows.open_time + self._shift_ns, MALFORMED_TIME)
+            rows.open_time = np.where(rows.open_time != MALFORMED_TIME, rows.open_time + self._shift_ns, MALFORMED_TIME)
+        # A time in the future is as good as none: one wrong digit must not make all rows behind it late.
+        good = (rows.open_time != MALFORMED_TIME) & (rows.open_time <= self._future_ns)
+        all_good = bool(good.all())
         own = rows.open_time if all_good else self._filled(rows.open_time, good)
         self._previous = int(own[-1])
         count = self._order.check(own, rows.symbol)

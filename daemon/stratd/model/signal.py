@@ -30,7 +30,8 @@ class Signal:
         take_profit_price: where the idea is done.
 
     Raises:
-        ValueError: strength outside 0 to 1, or a price that is not finite and above zero.
+        ValueError: a side that is none, strength outside 0 to 1, or a price that is not finite and above zero.
+        TypeError: a reason that is no text, or a number that is none.
     """
 
     symbol: str
@@ -43,6 +44,10 @@ class Signal:
     take_profit_price: float | None = None
 
     def __post_init__(self) -> None:
+        if type(self.side) is not Side:
+            object.__setattr__(self, "side", Side(self.side))
+        if not isinstance(self.reason, str):
+            raise TypeError(f"reason is text, not {self.reason!r}")
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"strength is between 0 and 1, not {self.strength}")
         if self.limit_price is not None:

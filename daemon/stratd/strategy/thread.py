@@ -73,6 +73,7 @@ class StrategyThread:
         self._data = data
         self._held_said = False
         self._abandoned = False
+        self._fenced = False  # nothing that it signals counts any more
         self._moment = Moment()
         self._grids: dict[tuple[int, int], Grid] = {}
         self._market = market
@@ -109,6 +110,7 @@ class StrategyThread:
         )
         # What the hot loop needs of a slot: one lookup, one unpacking.
         self._entries = [(series, series.symbol, series.interval) for series, _ in context.slots()]
+        self._counting = threading.Lock()
         self._thread = threading.Thread(target=self._main, name=f"strategy-{self.name}", daemon=True)
 
     def start(self) -> None:
@@ -125,13 +127,16 @@ class StrategyThread:
     def abandon(self, state: State, reason: str) -> None:
         """Do not let the strategy handle another event, and let nobody wait for it. Callable by any thread.
 
-        The callback that it is in, if any, is not interrupted here; when it returns, the thread ends.
+        The callback that it is in, if any, is not interrupted here; when it returns, the thread ends. What it was notified
+        of and signalled until now counts; what it may still signal does not.
         """
         self._abandoned = True
         self.state = state
         self.last_error = self.last_error or reason
         self.ended_by = reason
         self._entries.clear()  # the hot loop looks every event up here: the next look-up fails and the loop ends
+        if threading.current_thread() is not self._thread:
+            self._count()
         self.subscription.detach()
 
     def _main(self) -> None:
@@ -163,7 +168,7 @@ class StrategyThread:
         """Run the events of one window; what they raise is survived here."""
         context, entries, on_bars = self._context, self._entries, self.strategy.on_bars
         subscription = self.subscription
-        stamps = [perf_ns()]
+        stamps = subscription.stamps = [perf_ns()]
         stamp = stamps.append
         while True:
             try:
@@ -182,14 +187,20 @@ class StrategyThread:
                 stamp(perf_ns())
                 if self._abandoned or self._failed(error):
                     break
-        subscription.progress += 1
-        self.durations.take(stamps)
-        if context._signals:
-            self.signals.take(context._signals)
-            context._signals.clear()
+        self._count()
         if subscription.held_back and not self._held_said:
             self._held_said = True
             context.log.warning("notifications are held back: quality is below min_quality", min_quality=self._policy.min_quality)
+
+    def _count(self) -> None:
+        """Add what the window came to. Once for each window: by this thread, or by whoever abandoned it for good."""
+        with self._counting:
+            stamps, self.subscription.stamps = self.subscription.stamps, []
+            self.durations.take(stamps)
+            signals, self._context._signals = self._context._signals, []
+            if signals and not self._fenced:
+                self.signals.take(signals)
+            self._fenced = self._abandoned
 
     def _other(self, code: int, end: int) -> bool:
         """An event that is not a notified bar. Returns whether the strategy was called."""

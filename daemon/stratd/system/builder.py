@@ -87,13 +87,13 @@ def build_derivation(instruments: tuple[Instrument, ...], market: Market, data: 
     )
 
 
-def build_feed(config: SessionConfig) -> HistoryFeed:
+def build_feed(config: SessionConfig, latest_ns: int) -> HistoryFeed:
     """The session's replay feed, not opened yet."""
     from stratd.feeds.replay import ReplayFeed, ReplaySource
 
     found = config.replay()
     sources = [ReplaySource(path, symbol, found.stamp) for path, symbol in found.files]
-    return ReplayFeed(sources, start_ns=found.start_ns, end_ns=found.end_ns)
+    return ReplayFeed(sources, start_ns=found.start_ns, end_ns=found.end_ns, future_ns=latest_ns)
 
 
 def build_session(
@@ -115,12 +115,13 @@ def build_session(
     if failures and (config.on_load_error == "abort" or not loaded):
         raise ConfigError([problem for failure in failures for problem in failure.problems])
     symbols = len(market.symbols)
+    latest_ns = clock.now_ns() + DAY_NS
     window = max(1, min(options.window or config.window, WINDOW_ROWS // symbols))
     block_minutes = max(1, min(options.block_minutes or config.block_minutes, BLOCK_ROWS // symbols))
     # When rows are moved, everything before the coming block is published, and readers are at most a window behind.
     keep = config.history_bars + window + 1
     data = SessionData(market.symbols, market.intervals, keep, 2 * (keep + block_minutes + 1))
-    derivation = build_derivation(config.instruments(), market, data, clock.now_ns() + DAY_NS)
+    derivation = build_derivation(config.instruments(), market, data, latest_ns)
     log = EventLog()
     core = current_core() if window <= PINNED_WINDOW else None
     threads = [_thread(entry, market, data, log, options, core) for entry in loaded]
@@ -135,7 +136,7 @@ def build_session(
             raise BarrierTimeout(f"strategy {reader.name} made no progress for {config.barrier_timeout_seconds:g} s")
 
     gate = Gate(window, [thread.subscription for thread in threads], log_streams, config.barrier_timeout_seconds, on_timeout)
-    feed = feed if feed is not None else build_feed(config)
+    feed = feed if feed is not None else build_feed(config, latest_ns)
     feed.open(market.symbols)
     directory = config.results_path if options.results_dir is None else Path(options.results_dir)
     rejects = RejectsFile(directory / config.session_name / "rejects.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stratd.core.clock import SystemClock
 from stratd.errors import Problem, StratdError
+from stratd.strategy.plugin import unload
 from stratd.system.builder import build_market
 from stratd.system.config import SessionConfig
 from stratd.system.loading import load_all
@@ -19,5 +20,7 @@ def check_session(config: SessionConfig) -> list[Problem]:
         market = build_market(config, SystemClock())
     except StratdError as error:
         return [Problem(str(config.file), "calendar", str(error))]
-    _, failures = load_all(config, market)
+    loaded, failures = load_all(config, market)
+    for entry in loaded:
+        unload(type(entry.strategy))
     return [problem for failure in failures for problem in failure.problems]

@@ -14,7 +14,8 @@ from stratd.data.subscription import NOTIFY
 from stratd.errors import ConfigError, Problem, StratdError, StrategySetupError
 from stratd.strategy.base import Strategy
 from stratd.strategy.context import Market, StrategyContext
-from stratd.strategy.plugin import load_strategy
+from stratd.strategy.params import StrategyParams
+from stratd.strategy.plugin import load_strategy, unload
 from stratd.system.config import SessionConfig, StrategyConfig
 from stratd.system.config_errors import validate_params
 
@@ -76,6 +77,21 @@ def load_one(config: SessionConfig, entry: StrategyConfig, key: str, root: Path,
     params = validate_params(kind.Params, entry.config, str(config.file), f"{key}.config")
     context = StrategyContext(entry.name, market)
     try:
+        strategy = _set_up(kind, params, context)
+        _check_callable(strategy, context, market)
+    except StratdError:
+        unload(kind)
+        raise
+    return Loaded(entry, strategy, context)
+
+
+def _set_up(kind: type[Strategy[Any]], params: StrategyParams, context: StrategyContext) -> Strategy[Any]:
+    """Make a strategy and run its setup on a context without bars.
+
+    Raises:
+        StrategySetupError: whatever its own code raised, or what setup asked for cannot be had.
+    """
+    try:
         strategy = kind()
         strategy.params = params
         strategy.ctx = context
@@ -88,10 +104,9 @@ def load_one(config: SessionConfig, entry: StrategyConfig, key: str, root: Path,
             raise
         at = traceback.extract_tb(error.__traceback__)[-1]
         text = "".join(traceback.format_exception_only(error)).strip()
-        raise StrategySetupError(entry.name, f"setup raised {text} ({at.filename}, line {at.lineno})") from error
+        raise StrategySetupError(context.name, f"setup raised {text} ({at.filename}, line {at.lineno})") from error
     context.seal()
-    _check_callable(strategy, context, market)
-    return Loaded(entry, strategy, context)
+    return strategy
 
 
 def _check_callable(strategy: Strategy[Any], context: StrategyContext, market: Market) -> None:

@@ -16,6 +16,7 @@ from stratd.core.states import State
 from stratd.data.feed import HistoryFeed
 from stratd.data.quality import quality_by_symbol
 from stratd.strategy.manager import audit_hash
+from stratd.strategy.plugin import unload
 from stratd.strategy.thread import StrategyThread
 from stratd.system.builder import Session, build_session
 from stratd.system.config import SessionConfig
@@ -107,6 +108,8 @@ class SystemManager:
                 server.close()
             session.feed.close()
             session.rejects.close()
+            for thread in session.strategies.threads:
+                unload(type(thread.strategy))
 
     def _parts(self, session: Session) -> SessionParts:
         return SessionParts(

@@ -20,8 +20,9 @@ class MetricsServer:
         registry.register(collector)
         try:
             self._server, self._thread = start_http_server(port, addr=address, registry=registry)
-        except OSError as error:
-            raise UsageError(f"--metrics-port {port}: {error.strerror or error}; choose another port") from error
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"--metrics-port {port}: {reason}; choose another port") from error
         self.port = int(self._server.server_port)
 
     def close(self) -> None:
