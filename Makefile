@@ -12,7 +12,6 @@ help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: $(VENV)/.run  ## play a session of real bars with the shipped strategies
-	@$(BIN)/stratd warm --quiet
 	@$(BIN)/stratd backtest session_configs/demo.json
 
 test: $(VENV)/.dev  ## run all tests, with coverage
@@ -26,7 +25,7 @@ check: $(VENV)/.dev  ## lint, types, layers, the docs' examples
 	$(BIN)/python -m pytest -q tests/docs
 
 bench: $(VENV)/.dev  ## measure every claim (make bench ONLY=w1 for one) and rewrite bench/README.md
-	$(BIN)/python bench/run.py $(ONLY)
+	$(BIN)/python bench/run.py $(ONLY) --date "$$(date -u +%F)"
 
 prove: $(VENV)/.dev  ## long proofs: minutes to hours
 	$(BIN)/python -m pytest -q -m prove --override-ini=addopts= --timeout=3600
@@ -50,7 +49,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "stratd: installing what it needs (numpy, numba, pyarrow, ...; about 150 MB, once)"
 	@$(PIP) -c constraints.txt -e .
 	@echo "stratd: compiling kernels (once)"
-	@$(BIN)/stratd warm --quiet
+	@$(BIN)/stratd warm
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -5,7 +5,7 @@
 The last line of its output is a JSON document: `first_bar_ns` (perf_counter_ns, one clock for all processes on Linux),
 `peak_bytes` (VmHWM), `peak_own_bytes` (the highest of anonymous and shared memory together: without mapped files, whose pages
 the system takes back when it needs them), `column_bytes` (what SessionData holds, as bare arrays), `memfd_bytes` (what the
-system has given it for that) and `elapsed_seconds`.
+system has given it for that), `shmem_bytes` (RssShmem) and `compactions`. With `--sample` memory is sampled while it runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import Any
 
-import stratd.cli.run as run_verb
+from stratd.cli import run as run_verb
 from stratd.cli.main import main
 
 _SAMPLE_SECONDS = 0.005
@@ -31,14 +31,15 @@ def _status() -> dict[str, int]:
 
 def _memfd_bytes() -> int:
     """What the system has allocated for SessionData's memory: each page once, however often it is mapped."""
-    total = 0
+    by_file: dict[int, int] = {}  # a mapping keeps a descriptor of its own
     for name in os.listdir("/proc/self/fd"):
         try:
             if "stratd-session-data" in os.readlink(f"/proc/self/fd/{name}"):
-                total += 512 * os.fstat(int(name)).st_blocks
+                found = os.fstat(int(name))
+                by_file[found.st_ino] = 512 * found.st_blocks
         except OSError:
             continue  # the descriptor of the listing itself
-    return total
+    return sum(by_file.values())
 
 
 class _Watch:
@@ -56,8 +57,8 @@ class _Watch:
         return self._original(stop, *rest)
 
     def install(self, sample: bool) -> None:
-        self._original = run_verb.StopRequests
-        run_verb.StopRequests = self.stop_requests  # type: ignore[assignment,misc]
+        self._original = vars(run_verb)["StopRequests"]
+        vars(run_verb)["StopRequests"] = self.stop_requests
         if sample:
             self.thread.start()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from _thread import allocate_lock
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -102,9 +103,7 @@ def main() -> None:
     for count in COUNTS:
         events = deliveries // count
         path = write_session(count, events)
-        runs, loops = support.alternate(
-            options.runs or 5, lambda path=path: engine(path, deliveries), lambda c=count, e=events: bare(c, e)
-        )
+        runs, loops = support.alternate(options.runs or 5, partial(engine, path, count * events), partial(bare, count, events))
         run, loop = support.median(runs), support.median(loops)
         support.report(
             [

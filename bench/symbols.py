@@ -8,6 +8,7 @@ order of time, as a feed of a whole market has them, and once with a file for ea
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +56,7 @@ def main() -> None:
     support.engine(write_session(20, 100, one_file=True))  # imports, kernels
     for one_file in (True, False):
         paths = [write_session(*shape, one_file=one_file) for shape in (many, few)]
-        found = support.alternate(options.runs or 5, *(lambda path=path: engine(path, rows) for path in paths))
+        found = support.alternate(options.runs or 5, *(partial(engine, path, rows) for path in paths))
         wide, narrow = (support.median(runs) for runs in found)
         support.report(
             [

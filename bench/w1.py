@@ -59,13 +59,15 @@ def blocks(workload: workloads.Workload, size: int) -> Iterator[Any]:
 
     count = len(workload.symbols)
     symbol = np.tile(np.arange(count, dtype=np.int32), size)
-    columns = [np.ascontiguousarray(workload.columns[name].T).ravel() for name in workloads.FIELDS]
+    open_, high, low, close, volume = (np.ascontiguousarray(workload.columns[name].T).ravel() for name in workloads.FIELDS)
     times = np.repeat(workload.open_time, count)
     for start in range(0, workload.rows, size * count):
         cut = slice(start, start + size * count)
         rows = len(times[cut])
         line = np.arange(start + 1, start + rows + 1)
-        yield BarBlock(times[cut], symbol[:rows], *(column[cut] for column in columns), np.zeros(rows, np.int32), line)
+        yield BarBlock(
+            times[cut], symbol[:rows], open_[cut], high[cut], low[cut], close[cut], volume[cut], np.zeros(rows, np.int32), line
+        )
 
 
 def bare_parts(path: Path) -> tuple[Any, Any, int]:
@@ -124,7 +126,7 @@ def main() -> None:
     support.engine(write_session(20_000))  # what the first run of a process pays for: imports, kernels
     runs, loops = support.alternate(options.runs or 7, lambda: support.engine(path), lambda: bare(path, workload))
     run, loop = support.median(runs), support.median(loops)
-    spent = {"wall_seconds": run.wall_seconds, "cpu_seconds": run.cpu_seconds, "runs": len(runs)}
+    spent: dict[str, Any] = {"wall_seconds": run.wall_seconds, "cpu_seconds": run.cpu_seconds, "runs": len(runs)}
     speed, bare_speed = minutes / run.seconds, minutes / loop.seconds
     signals = {one.signals for every in runs for one in every.result.strategies.values()}
     support.report(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 START_SECONDS: Final = 1_704_067_200  # 2024-01-01T00:00:00Z
+EARLY_SECONDS: Final = 1_262_304_000  # 2010-01-01T00:00:00Z
 MINUTE_NS: Final = 60_000_000_000
 FIELDS: Final = ("open", "high", "low", "close", "volume")
 W1_MINUTES: Final = 525_600
@@ -33,15 +34,17 @@ class Workload:
     Attributes:
         symbols: names.
         columns: by field: float64[symbols, minutes].
+        start_seconds: when the first bar opens.
     """
 
     symbols: tuple[str, ...]
     columns: dict[str, Floats]
+    start_seconds: int = START_SECONDS
 
     @property
     def minutes(self) -> int:
         """Minutes of each symbol."""
-        return self.columns["close"].shape[1]
+        return int(self.columns["close"].shape[1])
 
     @property
     def rows(self) -> int:
@@ -51,11 +54,12 @@ class Workload:
     @property
     def open_time(self) -> NDArray[np.int64]:
         """int64[minutes], ns UTC."""
-        return START_SECONDS * 1_000_000_000 + MINUTE_NS * np.arange(self.minutes, dtype=np.int64)
+        return self.start_seconds * 1_000_000_000 + MINUTE_NS * np.arange(self.minutes, dtype=np.int64)
 
     def first(self, minutes: int) -> Workload:
         """The first minutes of every symbol."""
-        return Workload(self.symbols, {name: column[:, :minutes] for name, column in self.columns.items()})
+        columns = {name: column[:, :minutes] for name, column in self.columns.items()}
+        return Workload(self.symbols, columns, self.start_seconds)
 
 
 def walk(rng: np.random.Generator, minutes: int, start: float = 100.0, sigma: float = 0.0005) -> tuple[Floats, ...]:
@@ -71,8 +75,9 @@ def walk(rng: np.random.Generator, minutes: int, start: float = 100.0, sigma: fl
     return (*(np.round(np.maximum(price, 0.01), 2) for price in prices), volume)
 
 
-def _workload(symbols: Sequence[str], walks: Sequence[tuple[Floats, ...]]) -> Workload:
-    return Workload(tuple(symbols), {name: np.stack([one[f] for one in walks]) for f, name in enumerate(FIELDS)})
+def _workload(symbols: Sequence[str], walks: Sequence[tuple[Floats, ...]], start_seconds: int = START_SECONDS) -> Workload:
+    columns = {name: np.stack([one[f] for one in walks]) for f, name in enumerate(FIELDS)}
+    return Workload(tuple(symbols), columns, start_seconds)
 
 
 def w1(minutes: int = W1_MINUTES) -> Workload:
@@ -90,9 +95,10 @@ def w2(minutes: int = W2_MINUTES) -> Workload:
 
 
 def many(symbols: int, minutes: int) -> Workload:
-    """Any number of symbols."""
+    """Any number of symbols. They begin in 2010, so that years of minutes do not lie in the future."""
     rng = np.random.default_rng(20240102)
-    return _workload([f"M{i:04}" for i in range(symbols)], [walk(rng, minutes) for _ in range(symbols)])
+    walks = [walk(rng, minutes) for _ in range(symbols)]
+    return _workload([f"M{i:04}" for i in range(symbols)], walks, EARLY_SECONDS)
 
 
 def table(workload: Workload, symbol: int | None) -> Any:

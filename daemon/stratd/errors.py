@@ -6,7 +6,7 @@
     ├── MissingExtra               an optional dependency is needed and absent
     ├── FeedError                  a feed cannot be read (what, where, what to do)
     ├── CalendarError              a calendar is unknown, or time lies outside its table
-    ├── KernelError                a compiled kernel was asked for another signature, or cannot compile
+    ├── KernelError                a kernel's signature is wrong, or it does not compile
     ├── DataError                  what a strategy asked of market data cannot be given
     │   ├── HistoryExceeded        the row has been evicted
     │   └── NotSubscribed          the stream was neither subscribed to nor watched
@@ -108,7 +108,7 @@ class CalendarError(StratdError):
 
 
 class KernelError(StratdError):
-    """A compiled kernel cannot be built or was called with other types than its signature."""
+    """A kernel's signature is wrong, or it does not compile. (Calling one with other types than its signature is a TypeError.)"""
 
 
 class DataError(StratdError):

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from stratd.data.event_log import Segment
 from stratd.model import BarFlags
+from stratd.system.builder import build_session
 from stratd.system.config import load_session
+from stratd.system.result import RunOptions
 from stratd.testing.bars import bars, nanoseconds, write_csv
 from tests.support.recorders import Seen
 from tests.support.replays import Played, entry, play, session
@@ -174,6 +177,39 @@ def test_result_of_the_table_counts_what_came_in_and_went_out(played: Played) ->
     assert played.strategies["table"].torn_down == 1
 
 
+@pytest.mark.parametrize("window", [1, 4096])
+def test_log_of_the_table_holds_its_entries_in_order(session_file: Path, tmp_path: Path, block: int, window: int) -> None:
+    made = build_session(load_session(session_file), RunOptions(window=window, block_minutes=block, results_dir=str(tmp_path)))
+    segment: Segment | None = made.log.tail
+    made.strategies.start()
+    made.processor.start()
+    try:
+        assert made.processor.join(30.0)
+        assert not made.strategies.join(30.0)
+    finally:
+        made.feed.close()
+        made.rejects.close()
+    entries = []
+    while segment is not None:
+        entries += zip(segment.close_time.tolist(), segment.stream.tolist(), segment.row.tolist(), strict=True)
+        assert segment.published == len(segment)
+        segment = segment.following
+    streams = {(symbol, interval): (k, s) for k, interval in enumerate(("1m", "2m", "4m")) for s, symbol in enumerate(SYMBOLS)}
+    rows: dict[tuple[int, int], int] = {}
+    day = int(made.market.calendars[0].session_open.searchsorted(at("00:00")))
+    expected = []
+    for step, what, *words in lines_of(TABLE):
+        if what == "bars":
+            k, s = streams[words[0], words[1]]
+            expected.append((at(step), k * len(SYMBOLS) + s, rows.setdefault((k, s), 0)))
+            rows[k, s] += 1
+        elif what == "open":
+            # Behind the bars' streams: a close and an open for each calendar; the row is the session's place in its calendar.
+            expected.append((at(step), 3 * len(SYMBOLS) + 1, day))
+    assert entries == expected
+    assert made.log.length == len(expected)
+
+
 # What the table does not show: the other rules of the ADR, each with the smallest session that shows it.
 
 
@@ -192,7 +228,9 @@ def run_text(text: str, intervals: list[int | str], block: int, class_name: str 
     streams = [["*", "1m"], *(["*", f"{interval}m" if isinstance(interval, int) else interval] for interval in intervals)]
     config = session(SYMBOLS, intervals, [entry("recorders", class_name, "only", streams=streams)], **more)
     rows = bars(text, day=DAY)
-    return play(config, RowFeed(merged([[row for row in rows if row.symbol == symbol] for symbol in SYMBOLS], SYMBOLS)), block=block)
+    return play(
+        config, RowFeed(merged([[row for row in rows if row.symbol == symbol] for symbol in SYMBOLS], SYMBOLS)), block=block
+    )
 
 
 def test_bucket_that_ends_in_a_hole_of_the_feed_has_a_step_of_its_own_before_the_next_minute(block: int) -> None:
@@ -293,7 +331,9 @@ def test_row_older_than_a_later_minute_of_another_symbol_in_the_same_file_is_out
 
 def test_symbol_order_of_events_is_the_sessions_and_not_the_alphabets(block: int) -> None:
     rows = bars("BBB 12:00 1\nAAA 12:00 1", day=DAY)
-    config = session(("BBB", "AAA"), [2], [entry("recorders", "Recorder", "only", streams=[["A*", "2m"], ["?BB", "2m"], ["*", "1m"]])])
+    config = session(
+        ("BBB", "AAA"), [2], [entry("recorders", "Recorder", "only", streams=[["A*", "2m"], ["?BB", "2m"], ["*", "1m"]])]
+    )
     assert order_of(play(config, RowFeed(rows), block=block))[1:] == [
         "12:01 bars BBB 1m",
         "12:01 bars AAA 1m",

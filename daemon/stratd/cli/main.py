@@ -24,7 +24,7 @@ first steps:
   stratd list                                 strategies and sessions that there are
   stratd new strategy my_idea                 write one
 
-exit codes: 0 done, 1 runtime failure or a run that is not deterministic, 2 usage, 78 configuration, 130 interrupted
+exit codes: 0 done, 1 runtime failure or a run that is not deterministic, 2 usage, 78 configuration, 130 interrupted, 141 broken pipe
 """
 
 

@@ -44,7 +44,13 @@ def make_console() -> Console:
     """A rich console on stdout. Files and pipes get lines of 100 characters, whatever the terminal's width is."""
     from rich.console import Console
 
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
+    class PipeConsole(Console):
+        """Leaves a broken pipe to `main`, which ends with 141 as after any other output."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return PipeConsole(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
 
 
 def make_table(*headings: str, gap: int = 2) -> Table:

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from stratd.telemetry.logs import LEVELS
 from stratd.cli.os_signals import EXIT_INTERRUPTED, StopRequests, handled_by
 from stratd.cli.output import ProgressDisplay, make_console, say, write_json
 from stratd.cli.parser import whole_number
+from stratd.telemetry.logs import LEVELS
 
 SIGNAL_SUFFIXES = (".csv", ".parquet")
 
@@ -24,10 +24,6 @@ def add_verbs(verbs: Any) -> None:
         parser = verbs.add_parser(verb, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         parser.set_defaults(handler=run_session, parser=parser)
         _add_options(parser)
-        if verb == "run":
-            parser.add_argument(
-                "--speed-multiplier", type=float, metavar="K", help="instead of the session's; only 0 in this version"
-            )
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,15 +46,13 @@ def _signals_file(text: str) -> str:
 
 def run_session(arguments: argparse.Namespace) -> int:
     """Run a session to its end, or until somebody stops it."""
-    from stratd.telemetry.logs import configure_logs
     from stratd.system.config import load_session
     from stratd.system.result import RunOptions
+    from stratd.telemetry.logs import configure_logs
 
     overrides: dict[str, Any] = {}
     if arguments.verb == "backtest":
         overrides["speed_multiplier"] = 0
-    elif arguments.speed_multiplier is not None:
-        overrides["speed_multiplier"] = arguments.speed_multiplier
     config = load_session(arguments.session, overrides)
     configure_logs(arguments.log_level)
 

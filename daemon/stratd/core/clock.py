@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -24,6 +25,14 @@ class SystemClock:
 
     def monotonic_ns(self) -> int:
         return time.perf_counter_ns()
+
+
+def utc_text(time_ns: int) -> str:
+    """A time as people and logs write it: `2013-10-07T13:35:00Z`; the number itself where no calendar reaches."""
+    try:
+        return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return str(time_ns)
 
 
 perf_ns = time.perf_counter_ns

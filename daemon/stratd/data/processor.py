@@ -13,7 +13,6 @@ from stratd.data.event_log import EventLog, Segment
 from stratd.data.feed import HistoryFeed
 from stratd.data.gate import Gate
 from stratd.data.intake import RejectsFile
-from stratd.errors import StratdError
 
 
 class DataProcessor:
@@ -89,8 +88,9 @@ class DataProcessor:
         try:
             self.ended_by = self.run()
             self.state = State.STOPPED
-        except (StratdError, OSError, ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as error:
-            # The writer's errors end the session, with everything published so far worked through; `error` says why.
+        except Exception as error:
+            # One of the loops, where everything has to be caught (a feed may raise anything): the writer's errors end the session,
+            # with everything published so far worked through; `error` says why.
             self.error = error
             self.ended_by = "error"
             self.state = State.FAULTED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -90,6 +92,14 @@ class BarSeries:
 
     def __len__(self) -> int:
         return min(self._base + self._hi, self._history)
+
+    def __iter__(self) -> Iterator[Bar]:
+        """The visible bars, oldest first."""
+        return (self[index] for index in range(self.first_held, self.count))
+
+    def __reversed__(self) -> Iterator[Bar]:
+        """The visible bars, newest first."""
+        return (self[index] for index in range(self.count - 1, self.first_held - 1, -1))
 
     def _cut(self) -> slice:
         hi = self._hi

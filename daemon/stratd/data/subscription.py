@@ -17,7 +17,8 @@ from stratd.data.session_data import Frame, SessionData
 NOTIFY: Final = 0  # the bar is notified
 WATCH: Final = 1  # the bar only becomes visible
 SLICE_ONLY: Final = 2  # the bar becomes visible and counts for the slice
-WINDOW_EVENTS: Final = 16_384  # events selected at a time: bounds a reader's memory and its latency at the gate
+# Events selected at a time. A window's numbers must fit the cache: 16,384 make a callback that reads two indicators a third slower.
+WINDOW_EVENTS: Final = 4_096
 
 _P1: Final = 0x9E3779B97F4A7C15
 _P2: Final = 0xC2B2AE3D27D4EB4F

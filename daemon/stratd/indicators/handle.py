@@ -11,6 +11,7 @@ from stratd.data.series import BarSeries
 from stratd.indicators.base import Indicator
 
 _SPARE: Final = 32_768  # values computed between two moves of the column
+_NAN: Final = float("nan")
 
 
 class IndicatorHandle:
@@ -35,32 +36,32 @@ class IndicatorHandle:
         self._column: NDArray[np.float64] = np.full(history + _SPARE, np.nan)
         self._first = 0  # absolute row of _column[0]
         self._done = 0  # absolute row up to which values are computed
-        self._values: list[float] = [float("nan")]
+        self._values: list[float] = [_NAN]
         self._shift = 0  # _values index of the value at cursor h is h + _shift
 
-    def advance(self, columns: tuple[NDArray[np.float64], ...], base: int, stop: int) -> None:
-        """Compute the values of the rows up to `stop` (absolute), given the columns' rows from `base` on."""
-        seen = self._series.count
-        done = self._done
-        column = self._column
-        if stop - self._first > len(column):
-            keep = max(self._first, min(seen, done) - self._history)
-            room = self._history + max(_SPARE, stop - keep)
-            moved = np.full(room, np.nan)
-            moved[: done - keep] = column[keep - self._first : done - self._first]
-            self._column = column = moved
-            self._first = keep
+    def advance(self, columns: tuple[NDArray[np.float64], ...], base: int, seen: int, stop: int) -> None:
+        """Compute the values of the rows up to `stop`.
+
+        Args:
+            columns: the stream's columns that the indicator reads.
+            base: absolute index of the columns' first row.
+            seen: the cursor; `stop`: one past the last row to compute. Both relative to the columns.
+        """
+        column, first, done = self._column, self._first, self._done - base
+        if base + stop - first > len(column):
+            # Values further back than can be seen go.
+            keep = max(first, min(seen, done) + base - self._history)
+            moved = np.full(self._history + max(_SPARE, base + stop - keep), np.nan)
+            moved[: self._done - keep] = column[keep - first : self._done - first]
+            self._column, self._first = column, first = moved, keep
+        offset = base - first
         if stop > done:
-            out = column[done - self._first : stop - self._first]
-            self.indicator.advance(columns, done - base, stop - base, self._state, out)
-            self._done = stop
-        start = seen - 1
-        if start < self._first:
-            self._values = [float("nan"), *column[: stop - self._first].tolist()]
-            start = self._first - 1
-        else:
-            self._values = column[start - self._first : stop - self._first].tolist()
-        self._shift = base - 1 - start
+            self.indicator.advance(columns, done, stop, self._state, column[done + offset : stop + offset])
+            self._done = base + stop
+        start = seen - 1 + offset
+        # The list begins with the value at the cursor, so that index 0 is never one that is not to be seen yet.
+        self._values = column[start : stop + offset].tolist() if start >= 0 else [_NAN, *column[: stop + offset].tolist()]
+        self._shift = -seen
 
     @property
     def value(self) -> float:

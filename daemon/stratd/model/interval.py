@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from functools import total_ordering
 from typing import Any, Final
@@ -44,6 +45,7 @@ class Interval:
     @classmethod
     def from_minutes(cls, minutes: int) -> Interval:
         """The interval of `minutes` minutes (at least 1)."""
+        minutes = operator.index(minutes)  # 5.0 equals 5 as a key: it would become everybody's 5m
         known = cls._interned.get(minutes)
         if known is not None:
             return known

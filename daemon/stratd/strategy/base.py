@@ -24,12 +24,9 @@ class Strategy(Generic[P]):
 
     Class attributes:
         Params: the pydantic model of its parameters.
-        warmup: "data": callbacks begin when data and indicators are warm; "replay": callbacks are also called for
-            the warm-up bars, their signals discarded.
     """
 
     Params: ClassVar[type[StrategyParams]] = StrategyParams
-    warmup: ClassVar[str] = "data"
 
     params: P
     ctx: StrategyContext
@@ -53,19 +50,19 @@ class Strategy(Generic[P]):
         """
 
     def on_fill(self, fill: Any) -> None:
-        """One of the strategy's orders was filled."""
+        """One of the strategy's orders was filled. Sessions of signals alone have no orders."""
 
     def on_symbol_added(self, symbol: str) -> None:
-        """A symbol has joined the session and matches a subscription."""
+        """A symbol has joined the session and matches a subscription. Never called when history is played."""
 
     def on_gap(self, symbol: str, interval: Interval, open_time: int) -> None:
-        """A bar that had been given as absent turned up too late to be used."""
+        """A bar that had been given as absent turned up too late to be used. Never called when history is played."""
 
     def on_revision(self, symbol: str, interval: Interval, open_time: int) -> None:
-        """The venue corrected a bar that had already been seen."""
+        """The venue corrected a bar that had already been seen. Never called when history is played."""
 
     def on_overrun(self, symbol: str, interval: Interval, skipped: int) -> None:
-        """The strategy fell behind; `skipped` notifications were passed over."""
+        """The strategy fell behind; `skipped` notifications were passed over. Never called when history is played."""
 
     def on_session_open(self, calendar: str, open_time: int, close_time: int) -> None:
         """A session of `calendar` has opened (int64 ns UTC)."""
@@ -74,7 +71,7 @@ class Strategy(Generic[P]):
         """A session of `calendar` has closed (int64 ns UTC)."""
 
     def save_state(self) -> dict[str, Any]:
-        """What must survive a restart, as plain JSON values."""
+        """What must survive a restart, as plain JSON values. History is played from its start, and never restarted."""
         return {}
 
     def restore_state(self, state: dict[str, Any]) -> None:

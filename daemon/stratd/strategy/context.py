@@ -17,7 +17,7 @@ from stratd.data.calendars import CalendarTable, session_at
 from stratd.data.series import BarSeries
 from stratd.data.session_data import Frame
 from stratd.data.subscription import NOTIFY, WATCH, Slot
-from stratd.errors import NotSubscribed, StrategySetupError
+from stratd.errors import DataError, NotSubscribed, StrategySetupError
 from stratd.indicators.base import Indicator
 from stratd.indicators.handle import IndicatorHandle
 from stratd.model import MINUTE_NS, Instrument, Interval, Side, Signal
@@ -88,6 +88,7 @@ class StrategyContext:
         self._handles_by_slot: list[list[IndicatorHandle]] = []
         self._computed: list[int] = []  # slots that have indicators
         self._frame: Frame | None = None
+        self._columns: list[list[tuple[IndicatorHandle, tuple[NDArray[np.float64], ...]]]] = []
         self._signals: list[SignalRecord] = []
         self._open = True  # setup is still running
         self._moment = Moment()
@@ -166,13 +167,17 @@ class StrategyContext:
     def now(self) -> int:
         """Close time of the event being handled, int64 ns UTC. Event time, never a clock."""
         current = self._current
-        return current.time if isinstance(current, Moment) else int(current._close_time[current._hi - 1])
+        return current.time if isinstance(current, Moment) else current._close_time.item(current._hi - 1)
 
     def session(self, symbol: str) -> tuple[int, int] | None:
         """Regular open and close (ns UTC) of the session in which the current bar lies; None outside regular hours.
 
         A 24/7 symbol's session is the UTC day.
+
+        Raises:
+            DataError: there is no such symbol.
         """
+        self._must_know(symbol)
         table = self._market.calendar(symbol)
         minute = self.now - MINUTE_NS
         at = session_at(table, minute)
@@ -203,15 +208,10 @@ class StrategyContext:
         """Emit a signal, decided at the event being handled.
 
         Raises:
-            NotSubscribed: the session has no such symbol.
+            DataError: the session has no such symbol.
             StrategySetupError: there is no event yet.
         """
-        number = self._symbol_index.get(signal.symbol)
-        if number is None:
-            near = nearest(signal.symbol, self.symbols)
-            raise NotSubscribed(
-                signal.symbol, "signal", f"no such symbol in the session{f', did you mean {near}?' if near else ''}"
-            )
+        number = self._must_know(signal.symbol)
         current = self._current
         if isinstance(current, Moment):
             if current.time == _BEFORE:
@@ -220,11 +220,11 @@ class StrategyContext:
             if current.interval is not None:
                 open_time = now - current.interval.duration_ns
                 series = self._series.get((signal.symbol, current.interval))
-                if series is not None and series._hi and int(series._close_time[series._hi - 1]) == now:
-                    open_time = int(series._open_time[series._hi - 1])
+                if series is not None and series._hi and series._close_time.item(series._hi - 1) == now:
+                    open_time = series._open_time.item(series._hi - 1)
         else:
-            now = int(current._close_time[current._hi - 1])
-            open_time = int(current._open_time[current._hi - 1])
+            now = current._close_time.item(current._hi - 1)
+            open_time = current._open_time.item(current._hi - 1)
         self._signals.append(SignalRecord(now, open_time, number, signal))
 
     # For the thread that runs the strategy.
@@ -243,16 +243,37 @@ class StrategyContext:
         Args:
             last_end: int64[slots], one past the newest row (relative to the frame) of each slot; -1 where there is none.
         """
-        if frame is not self._frame:
+        moved = frame is not self._frame
+        if moved:
             self._frame = frame
             for series, _ in self._slots:
                 series.take_frame(frame)
+            self._columns = [
+                [(handle, tuple(self._slots[n][0].whole_column(field) for field in handle.indicator.fields)) for handle in handles]
+                for n, handles in enumerate(self._handles_by_slot)
+            ]
+        if not self._computed:
+            return
+        ends = last_end.tolist()
         for number in self._computed:
             series = self._slots[number][0]
-            base = series._base
-            stop = base + max(int(last_end[number]), series._hi)
-            for handle in self._handles_by_slot[number]:
-                handle.advance(tuple(series.whole_column(field) for field in handle.indicator.fields), base, stop)
+            end = ends[number]
+            if end > series._hi or moved:
+                for handle, columns in self._columns[number]:
+                    handle.advance(columns, series._base, series._hi, max(end, series._hi))
+
+    def _must_know(self, symbol: str) -> int:
+        """Index of a symbol in the session.
+
+        Raises:
+            DataError: the session does not list it.
+        """
+        number = self._symbol_index.get(symbol)
+        if number is None:
+            near = nearest(symbol, self.symbols)
+            hint = f"; did you mean {near}?" if near else ""
+            raise DataError(f"the session has no symbol {symbol!r}{hint or f'; it has {chr(44).join(self.symbols[:20])}'}")
+        return number
 
     def _must_be_open(self, what: str) -> None:
         if not self._open:
@@ -275,9 +296,9 @@ class StrategyContext:
                 f"lookback {lookback} is not within 0 and history_bars ({self._market.history_bars}); raise history_bars",
             )
         patterns = (symbols,) if isinstance(symbols, str) else tuple(symbols)
-        matched = tuple(symbol for symbol in self.symbols if any(fnmatchcase(symbol, pattern) for pattern in patterns))
+        matched = tuple(symbol for symbol in self.symbols if any(_matches(symbol, pattern) for pattern in patterns))
         for pattern in patterns:
-            if not any(fnmatchcase(symbol, pattern) for symbol in self.symbols):
+            if not any(_matches(symbol, pattern) for symbol in self.symbols):
                 near = nearest(pattern, self.symbols)
                 hint = f"; did you mean {near}?" if near else f"; it has {', '.join(self.symbols[:20])}"
                 raise StrategySetupError(self.name, f"the session has no symbol that matches {pattern!r}{hint}")
@@ -296,3 +317,8 @@ class StrategyContext:
                 old = self._slots[number][1]
                 self._slots[number] = (known, Slot(old.interval_index, old.symbol_index, NOTIFY, max(lookback, old.lookback)))
         return matched
+
+
+def _matches(symbol: str, pattern: str) -> bool:
+    """Whether a symbol is meant by a name with `*` and `?` in it. Square brackets stand for themselves."""
+    return fnmatchcase(symbol, pattern.replace("[", "[[]"))

@@ -18,6 +18,7 @@ class StrategyManager:
 
     def __init__(self, threads: Sequence[StrategyThread]) -> None:
         self.threads = tuple(threads)
+        self._hung: set[StrategyThread] = set()
         self._by_subscription = {id(thread.subscription): thread for thread in threads}
 
     def start(self) -> None:
@@ -30,14 +31,15 @@ class StrategyManager:
     def abandon_hung(self, subscription: object, seconds: float) -> None:
         """A reader made no progress for `seconds`: let it go, so that it holds up nobody else."""
         thread = self._by_subscription[id(subscription)]
-        thread.abandon(State.FAULTED, f"no progress for {seconds:g} s at the barrier")
+        self._hung.add(thread)
+        thread.abandon(State.QUARANTINED, f"quarantined: no progress for {seconds:g} s")
 
     def join(self, deadline_seconds: float) -> list[StrategyThread]:
         """Wait for all threads, together at most `deadline_seconds`. Returns those that have not ended."""
         end = perf_ns() + int(deadline_seconds * 1e9)
         late = []
         for thread in self.threads:
-            if thread.state is State.FAULTED:
+            if thread in self._hung:
                 continue
             if not thread.join(max(0.0, (end - perf_ns()) / 1e9)):
                 late.append(thread)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stratd.core.clock import perf_ns
+from stratd.core.clock import perf_ns, utc_text
 from stratd.core.cores import pin_this_thread
 from stratd.core.states import State
 from stratd.data.calendars import Grid, grid_of
@@ -251,10 +251,12 @@ class StrategyThread:
         """Count and log an exception. Returns whether it was one too many."""
         self.errors += 1
         current = self._context._current
-        where = f"{current.symbol} {current.interval} closing at {self._context.now}"
+        where = f"{current.symbol} {current.interval} closing at {utc_text(self._context.now)}"
         self.last_error = "".join(traceback.format_exception_only(error)).strip()
         if self.errors <= _LOGGED_ERRORS:
-            trace = "".join(traceback.format_exception(error))
+            # Without the first entry, which is this file.
+            below = error.__traceback__.tb_next if error.__traceback__ is not None else None
+            trace = "".join(traceback.format_exception(type(error), error, below))
             self._context.log.error("strategy raised", at=where, errors=self.errors, exception=trace)
         if self.errors <= self._policy.max_errors:
             return False

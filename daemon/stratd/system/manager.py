@@ -168,8 +168,6 @@ class SystemManager:
             f"strategy {failure.name} was left out: {'; '.join(problem.message for problem in failure.problems)}"
             for failure in session.failures
         ]
-        seconds = self.config.barrier_timeout_seconds
-        notes += [f"strategy {name} was abandoned: no progress for {seconds:g} s" for name in session.timed_out]
         notes += [f"strategy {name} did not end within {DRAIN_SECONDS:g} s" for name in late]
         for thread in session.strategies.threads:
             if thread.state is State.QUARANTINED:

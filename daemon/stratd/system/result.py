@@ -11,7 +11,8 @@ class StrategyResult:
     """What one strategy did.
 
     Attributes:
-        state: component state at the end: STOPPED, QUARANTINED or FAULTED.
+        state: component state at the end: STOPPED; QUARANTINED after too many errors or no progress; FAULTED where it did
+            not end in time.
         held_back: notifications not given because the stream's quality was under `min_quality`.
         on_bars_seconds: mean, p99 and max of one notification's processing time.
         bottleneck_share: share of the run in which the data-processor waited for this strategy.
@@ -64,8 +65,9 @@ class SessionResult:
 
     @property
     def exit_code(self) -> int:
-        """0 done; 1 a runtime failure or a run that is not deterministic."""
-        return 0 if self.error is None and self.deterministic else 1
+        """0 done; 1 a runtime failure (no strategy was left at the end is one), or a run that is not deterministic."""
+        nobody_left = bool(self.strategies) and all(found.state != "STOPPED" for found in self.strategies.values())
+        return 0 if self.error is None and self.deterministic and not nobody_left else 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

@@ -13,6 +13,7 @@ from stratd.errors import StrategyLoadError
 from stratd.model import Interval
 from stratd.strategy.base import Strategy
 from stratd.strategy.plugin import discover_strategies, load_strategy, unload
+from stratd.strategy.plugin_import import PrivateImports, remove_load
 
 PLAIN = """
 from stratd import Strategy
@@ -56,6 +57,9 @@ class Root:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Root]:
+    # Sessions of other tests may have left loads behind.
+    for finder in [finder for finder in sys.meta_path if isinstance(finder, PrivateImports)]:
+        remove_load(finder.prefix)
     path, meta_path, modules = list(sys.path), list(sys.meta_path), set(sys.modules)
     yield Root(tmp_path)
     assert sys.path == path
