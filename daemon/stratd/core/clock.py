@@ -30,7 +30,8 @@ class SystemClock:
 def utc_text(time_ns: int) -> str:
     """A time as people and logs write it: `2013-10-07T13:35:00Z`; the number itself where no calendar reaches."""
     try:
-        return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        seconds, rest = divmod(time_ns, 1_000_000_000)
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{f'.{rest:09}' if rest else ''}Z"
     except (OverflowError, ValueError, OSError):
         return str(time_ns)
 

@@ -51,10 +51,12 @@ B_N: Final = 2  # minutes in it
 B_BAD: Final = 3  # minutes whose row came and could not be used
 B_REGULAR: Final = 4  # of its minutes, those in regular hours (counted where the venue sends every minute)
 B_PHASE: Final = 5  # where its phase was found: the next search starts there
+B_BAD_REGULAR: Final = 6  # of its bad minutes, those in regular hours (counted where the venue sends every minute)
 S_LAST: Final = 0  # symbol[s]: open time of the last bar; -1 = none yet
 S_BAD: Final = 1  # the last minute whose row could not be used; -1 = none
 S_LOST: Final = 2  # minutes lost so far
 S_PHASE: Final = 3  # where the last minute's phase was found
+S_BAD_REGULAR: Final = 4  # bad minutes of regular hours since the last bar, which are in S_LOST already
 W_MARK: Final = 0  # writer[]: watermark, ns; -1 = nothing yet
 W_LOG: Final = 1  # entries of this block's log
 W_STEPS: Final = 2  # steps of this block's log
@@ -82,9 +84,9 @@ def minutes_between(anchor, end, start, stop, opened, closed):  # type: ignore[n
 
 
 @kernel(
-    "void(i8[:], i4[:], f8[:], f8[:], f8[:], f8[:], f8[:], u1[:], i8, i8,"
+    "void(ro i8[:], ro i4[:], ro f8[:], ro f8[:], ro f8[:], ro f8[:], ro f8[:], u1[:], i8, i8,"
     " f8[:,:,:,:], i8[:,:,:,:], i4[:,:,:,:], ro i8[:,:], i8[:,:], f8[:,:,:], i8[:,:,:], i8[:,:], i8[:], i8[:], i8[:,:],"
-    " i8[:], i4[:], i8[:], f4[:], i8[:],"
+    " i8[:], i4[:], i8[:], f8[:], i8[:],"
     " ro i8[:], ro i8[:], ro i8[:,:], ro i8[:,:], ro i8[:], ro i8[:], ro u1[:], ro i8[:], ro i8[:], ro i8[:], ro i8[:], ro i8[:],"
     " ro i8[:], ro i8[:], ro i8[:], ro i8[:])"
 )
@@ -257,9 +259,20 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
                                             regular_open, regular_close, regular_before, first, after, opened
                                         )
                                         - bucket[k, z, B_REGULAR]
+                                        + (bucket[k, z, B_BAD] - bucket[k, z, B_BAD_REGULAR])
                                     )
+                                    # Absent minutes since the last bar are not in the symbol's count yet.
+                                    absent = (
+                                        regular_minutes_before(regular_open, regular_close, regular_before, first, after, ends)
+                                        - regular_minutes_before(
+                                            regular_open, regular_close, regular_before, first, after,
+                                            symbol_state[z, S_LAST] + MINUTE,
+                                        )
+                                        - symbol_state[z, S_BAD_REGULAR]
+                                    )  # fmt: skip
                                 else:
                                     lost = bucket[k, z, B_BAD]
+                                    absent = np.int64(0)
                                 flags = 0
                                 if minutes < expected:
                                     flags |= INCOMPLETE
@@ -280,7 +293,7 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
                                 log_close[entry] = due
                                 log_stream[entry] = k * symbols + z
                                 log_row[entry] = count[k, z]
-                                log_quality[entry] = count[0, z] / (count[0, z] + symbol_state[z, S_LOST])
+                                log_quality[entry] = count[0, z] / (count[0, z] + symbol_state[z, S_LOST] + absent)
                                 writer[W_LOG] = entry + 1
                                 count[k, z] += 1
                             next_close[k] = following
@@ -320,10 +333,12 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
             a, b = regular_start[c], regular_stop[c]
             here = regular_minutes_before(regular_open, regular_close, regular_before, a, b, t)
             regular = regular_minutes_before(regular_open, regular_close, regular_before, a, b, t + MINUTE) - here
-            if bad == OK and last >= 0:
-                symbol_state[s, S_LOST] += here - regular_minutes_before(
-                    regular_open, regular_close, regular_before, a, b, last + MINUTE
-                )
+            if bad == OK:
+                again = regular if symbol_state[s, S_BAD] == t else 0
+                if last >= 0:
+                    gap = here - regular_minutes_before(regular_open, regular_close, regular_before, a, b, last + MINUTE)
+                    symbol_state[s, S_LOST] += gap - (symbol_state[s, S_BAD_REGULAR] - again)
+                symbol_state[s, S_BAD_REGULAR] = 0
         for k in range(1, intervals):
             if bucket[k, s, B_CLOSE] == 0:
                 g = find_phase(anchor, end, start_of[c, k], stop_of[c, k], t, bucket[k, s, B_PHASE])
@@ -334,23 +349,25 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
                 bucket[k, s, B_N] = 0
                 bucket[k, s, B_BAD] = 0
                 bucket[k, s, B_REGULAR] = 0
+                bucket[k, s, B_BAD_REGULAR] = 0
                 next_close[k] = min(next_close[k], bucket[k, s, B_CLOSE])
                 writer[W_DUE] = min(writer[W_DUE], bucket[k, s, B_CLOSE])
         if bad != OK:
             code[i] = bad
             if symbol_state[s, S_BAD] != t:
                 symbol_state[s, S_BAD] = t
-                if not gapless[s]:
-                    symbol_state[s, S_LOST] += 1
+                symbol_state[s, S_LOST] += 1
+                symbol_state[s, S_BAD_REGULAR] += regular
                 for k in range(1, intervals):
                     bucket[k, s, B_BAD] += 1
+                    bucket[k, s, B_BAD_REGULAR] += regular
             continue
         if symbol_state[s, S_BAD] == t:
             # A usable row for a minute whose first row was not: the minute is there after all.
-            if not gapless[s]:
-                symbol_state[s, S_LOST] -= 1
+            symbol_state[s, S_LOST] -= 1
             for k in range(1, intervals):
                 bucket[k, s, B_BAD] -= 1
+                bucket[k, s, B_BAD_REGULAR] -= regular
         code[i] = OK
         symbol_state[s, S_LAST] = t
         at = count[0, s] - base[0, s]
@@ -387,7 +404,7 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
             bucket[k, s, B_REGULAR] += regular
 
 
-Logs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]
+Logs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
 
 
 def _log_arrays(entries: int) -> Logs:
@@ -395,7 +412,7 @@ def _log_arrays(entries: int) -> Logs:
         np.empty(entries, np.int64),
         np.empty(entries, np.int32),
         np.empty(entries, np.int64),
-        np.empty(entries, np.float32),
+        np.empty(entries),
         np.empty(entries, np.int64),
     )
 
@@ -419,12 +436,13 @@ class Derivation:
         intervals, symbols = data.count.shape
         self.data = data
         self._latest = latest
+        self._grids, self._calendar_of, self._gapless = grids, calendar_of, gapless
         self._calendars = len(grids.session_start)
         self._session_close = grids.session_close
         self._session_start, self._session_stop = grids.session_start, grids.session_stop
         self._bucket_floats = np.zeros((intervals, symbols, 5))
-        self._bucket = np.zeros((intervals, symbols, 6), np.int64)
-        self._symbol_state = np.zeros((symbols, 4), np.int64)
+        self._bucket = np.zeros((intervals, symbols, 7), np.int64)
+        self._symbol_state = np.zeros((symbols, 5), np.int64)
         self._symbol_state[:, (S_LAST, S_BAD)] = -1
         self._next_close = np.full(intervals, NEVER, np.int64)
         self._writer = np.zeros(7, np.int64)
@@ -460,8 +478,20 @@ class Derivation:
 
     @property
     def lost(self) -> NDArray[np.int64]:
-        """int64[s], minutes lost so far."""
-        return self._symbol_state[:, S_LOST]
+        """int64[s], minutes lost so far. Where the venue sends every minute, those absent since the last bar count too."""
+        lost = self._symbol_state[:, S_LOST].copy()
+        mark = self.watermark_ns
+        for s in np.flatnonzero(self._gapless).tolist():
+            last = int(self._symbol_state[s, S_LAST])
+            if last >= 0 and mark > last + MINUTE:
+                absent = self._regular_minutes(s, mark) - self._regular_minutes(s, last + MINUTE)
+                lost[s] += absent - self._symbol_state[s, S_BAD_REGULAR]
+        return lost
+
+    def _regular_minutes(self, s: int, time_ns: int) -> int:
+        grids, c = self._grids, self._calendar_of[s]
+        start, stop = grids.regular_start[c], grids.regular_stop[c]
+        return int(regular_minutes_before(grids.regular_open, grids.regular_close, grids.minutes_before, start, stop, time_ns))
 
     def take(self, block: BarBlock) -> tuple[Segment, NDArray[np.uint8]]:
         """Take a block in.

@@ -17,7 +17,7 @@ class Segment:
         close_time: int64[n], ns UTC, ascending.
         stream: int32[n]. Below intervals x symbols a bar of stream k * symbols + s; then, two per calendar, its session's close and open.
         row: int64[n], absolute row of the bar; for session events the session's index in its calendar.
-        quality: float32[n], minutes present / (present + lost) of the bar's symbol up to then; 1 for session events.
+        quality: float64[n], minutes present / (present + lost) of the bar's symbol up to then; 1 for session events.
         step_end: int64[m], where each step of the segment ends.
     """
 
@@ -29,7 +29,7 @@ class Segment:
         close_time: NDArray[np.int64],
         stream: NDArray[np.int32],
         row: NDArray[np.int64],
-        quality: NDArray[np.float32],
+        quality: NDArray[np.float64],
         step_end: NDArray[np.int64],
     ) -> None:
         self.start = start
@@ -48,7 +48,7 @@ class Segment:
     def empty(cls, start: int = 0) -> Segment:
         """A segment without entries: where readers start."""
         times = np.zeros(0, np.int64)
-        return cls(start, times, np.zeros(0, np.int32), times, np.zeros(0, np.float32), times)
+        return cls(start, times, np.zeros(0, np.int32), times, np.zeros(0, np.float64), times)
 
 
 class EventLog:

@@ -24,6 +24,7 @@ def mark_last(stream, start, stop, offset, first, reader, mark):  # type: ignore
             mark[reader[j]] = offset + i + 1
 
 
+_GRACE_SECONDS: Final = 1.0
 _LISTED: Final = 16  # steps published at a time, below which a list of them pays
 
 
@@ -107,7 +108,7 @@ class Gate:
 
     def drain(self) -> bool:
         """Wait until readers have handled all that was published. False if stopped before."""
-        return self._make_room(self.window + 1)
+        return self._make_room(self.window + 1) and not self.stopping
 
     def stop(self) -> None:
         """Let the writer go, wherever it waits."""
@@ -133,12 +134,21 @@ class Gate:
     def _wait_for(self, reader: StreamSubscription, mark: int) -> bool:
         start = perf_ns()
         seen = reader.progress
+        suspected = False
+        timeout = self._timeout
         try:
-            while not reader.gate.wait(lambda: reader.handled >= mark or reader.detached or self.stopping, self._timeout):
-                if reader.progress == seen:
+            while not reader.gate.wait(lambda: reader.handled >= mark or reader.detached or self.stopping, timeout):
+                if reader.progress != seen:
+                    suspected = False
+                elif suspected:
                     self.timeouts += 1
                     self._on_timeout(reader)
+                else:
+                    # Perhaps it could not run: somebody else may have held the interpreter for all that time in one call of
+                    # C code, and this thread too has only just got it back. Blame comes with the second look.
+                    suspected = True
                 seen = reader.progress
+                timeout = min(self._timeout, _GRACE_SECONDS) if suspected else self._timeout
         finally:
             waited = perf_ns() - start
             self.wait_ns += waited

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Final, TextIO
@@ -12,6 +11,7 @@ from typing import Final, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from stratd.core.clock import utc_text
 from stratd.data.block import MALFORMED_TIME, BarBlock
 
 
@@ -114,11 +114,4 @@ class RejectsFile:
 
 
 def _iso(time_ns: int) -> str:
-    if time_ns == MALFORMED_TIME:
-        return ""
-    try:
-        seconds, rest = divmod(time_ns, 1_000_000_000)
-        # A time that is not a whole minute may differ from one in the last digit only.
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{f'.{rest:09}' if rest else ''}Z"
-    except (OverflowError, ValueError, OSError):
-        return str(time_ns)
+    return "" if time_ns == MALFORMED_TIME else utc_text(time_ns)

@@ -75,7 +75,7 @@ class BarSeries:
         self._open_time, self._close_time = times[0, s], times[1, s]
         self._n, self._lost, self._quiet, self._flags = (counts[f, s] for f in range(4))
 
-    def whole_column(self, field: str) -> Floats:
+    def _whole_column(self, field: str) -> Floats:
         """A float column of the frame, beyond the cursor too. For those who compute ahead of a reader, not for readers."""
         column: Floats = getattr(self, f"_{field}")
         return column

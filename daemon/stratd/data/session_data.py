@@ -40,6 +40,32 @@ class Memory:
             os.close(self.fd)
 
 
+class Pool:
+    """Memory that nobody sees any more, to be used again: a fresh page costs 1.7 µs.
+
+    Thread safety: `give_back` is called by whoever lets go of the last view, `take` and `close` by the writer.
+    """
+
+    def __init__(self) -> None:
+        self._unused: deque[Memory] = deque(maxlen=2)
+
+    def take(self, size: int) -> Memory:
+        """Memory of `size` bytes; what it held before is still in it. Pieces of other sizes are let go."""
+        while self._unused:
+            memory = self._unused.popleft()
+            if memory.size == size:
+                return memory
+        return Memory(size)
+
+    def give_back(self, memory: Memory) -> None:
+        """Keep memory for later, or let it go if there is enough."""
+        self._unused.append(memory)
+
+    def close(self) -> None:
+        """Let go of everything, now and later."""
+        self._unused = deque(maxlen=0)
+
+
 class Frame:
     """One piece of memory with the rows that are held: matrices of shape [interval, field, symbol, position].
 
@@ -54,15 +80,15 @@ class Frame:
 
     __slots__ = ("base", "capacity", "counts", "floats", "ro_counts", "ro_floats", "ro_times", "times")
 
-    def __init__(self, intervals: int, symbols: int, capacity: int, base: NDArray[np.int64], unused: deque[Memory]) -> None:
+    def __init__(self, intervals: int, symbols: int, capacity: int, base: NDArray[np.int64], unused: Pool) -> None:
         self.capacity = capacity
         self.base = base
         cells = intervals * symbols * capacity
         sizes = (8 * len(FLOAT_FIELDS) * cells, 8 * len(TIME_FIELDS) * cells, 4 * len(COUNT_FIELDS) * cells)
-        memory = _take(unused, sum(sizes)) or Memory(sum(sizes))
+        memory = unused.take(sum(sizes))
         read = mmap.mmap(memory.fd, memory.size, mmap.MAP_SHARED, mmap.PROT_READ)
-        # Fresh pages cost 1.7 µs each. When the readers' mapping has gone, nobody can see the memory, and it serves again.
-        weakref.finalize(read, unused.append, memory).atexit = False
+        # When the readers' mapping has gone, nobody can see the memory, and it serves again.
+        weakref.finalize(read, unused.give_back, memory).atexit = False
         shape = (intervals, -1, symbols, capacity)
 
         def cut(mapping: mmap.mmap, dtype: type, part: int) -> NDArray[Any]:
@@ -74,15 +100,6 @@ class Frame:
         self.ro_floats: NDArray[np.float64] = cut(read, np.float64, 0)
         self.ro_times: NDArray[np.int64] = cut(read, np.int64, 1)
         self.ro_counts: NDArray[np.int32] = cut(read, np.int32, 2)
-
-
-def _take(unused: deque[Memory], size: int) -> Memory | None:
-    """Memory of that size to be used again; smaller pieces, from before the frame grew, are let go."""
-    while unused:
-        memory = unused.popleft()  # only the writer takes; readers' threads may add at any time
-        if memory.size == size:
-            return memory
-    return None
 
 
 class SessionData:
@@ -109,7 +126,7 @@ class SessionData:
         self.keep = keep
         self.count = np.zeros((len(intervals), len(symbols)), np.int64)
         self.compactions = 0
-        self._unused: deque[Memory] = deque(maxlen=2)
+        self._unused = Pool()
         self.frame = self._new_frame(capacity, np.zeros_like(self.count))
 
     def _new_frame(self, capacity: int, base: NDArray[np.int64]) -> Frame:
@@ -142,7 +159,7 @@ class SessionData:
 
     def trim(self) -> None:
         """Let go of memory that is kept to be used again."""
-        self._unused.clear()
+        self._unused.close()
 
     def held_bytes(self) -> int:
         """Bytes of the rows that are held: what the columns would take as bare arrays."""

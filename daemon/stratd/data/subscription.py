@@ -41,7 +41,7 @@ def mix(state, word):  # type: ignore[no-untyped-def]  # the kernel signature is
 
 
 @kernel(
-    "i8(ro i8[:], ro i4[:], ro i8[:], ro f4[:], i8, i8, ro i8[:,:,:,:], ro i8[:,:,:,:], ro i4[:,:,:,:], ro i8[:,:],"
+    "i8(ro i8[:], ro i4[:], ro i8[:], ro f8[:], i8, i8, ro i8[:,:,:,:], ro i8[:,:,:,:], ro i4[:,:,:,:], ro i8[:,:],"
     " ro i4[:], ro u1[:], ro i8[:], ro u1[:], f8, i8[:], u8[:], i4[:], i8[:], i8[:], i8[:], i8[:])"
 )
 def select(  # type: ignore[no-untyped-def]  # the kernel signature is its type
@@ -71,7 +71,8 @@ def select(  # type: ignore[no-untyped-def]  # the kernel signature is its type
     """Select one reader's events from log entries [start, stop) and hash what it is notified of.
 
     A bar that is notified gives its slot; anything else gives -1 - code, where code is the slot of a bar that only
-    becomes visible, then slots + k for a slice of interval k, then slots + intervals + 2c (+1) for a session's close (open).
+    becomes visible, then slots + k for a slice of interval k, then slots + intervals + 2c (+1) for a session's close (open),
+    then, for a bar that is withheld from a slice (low quality, too few bars), the number of all these + its slot.
 
     Returns:
         Where it stopped: `stop`, or earlier where the output is full.
@@ -79,6 +80,7 @@ def select(  # type: ignore[no-untyped-def]  # the kernel signature is its type
     intervals, symbols = base.shape
     slots = kind.shape[0]
     bars = intervals * symbols
+    withheld = slots + intervals + slot_of.shape[0] - bars
     room = out_slot.shape[0]
     for slot in range(slots):
         last_end[slot] = -1
@@ -120,6 +122,8 @@ def select(  # type: ignore[no-untyped-def]  # the kernel signature is its type
             if kind[slot] != WATCH and row[i] + 1 >= lookback[slot]:
                 if quality[i] < min_quality:
                     state[Q_HELD] += 1
+                    if sliced[k]:
+                        out_slot[e] = -1 - (withheld + slot)
                 else:
                     if sliced[k]:
                         state[Q_TIME] = close_time[i]
@@ -132,7 +136,10 @@ def select(  # type: ignore[no-untyped-def]  # the kernel signature is its type
                     h = mix(mix(h, np.uint64(row[i])), np.uint64(times[k, 0, s, at]))
                     for f in range(5):
                         h = mix(h, np.uint64(float_bits[k, f, s, at]))
-                    audit[0] = mix(h, np.uint64(counts[k, 0, s, at]) + (np.uint64(counts[k, 1, s, at]) << np.uint64(32)))
+                    h = mix(h, np.uint64(counts[k, 0, s, at]) + (np.uint64(counts[k, 1, s, at]) << np.uint64(32)))
+                    audit[0] = mix(h, np.uint64(counts[k, 2, s, at]) + (np.uint64(counts[k, 3, s, at]) << np.uint64(32)))
+            elif kind[slot] != WATCH and sliced[k]:
+                out_slot[e] = -1 - (withheld + slot)
         e += 1
         i += 1
     state[Q_EVENTS] = e

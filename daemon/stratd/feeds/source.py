@@ -26,16 +26,14 @@ class Part:
     """Rows that wait to be merged. All arrays have one length; none is shared with another part.
 
     Attributes:
-        time: int64 ns, effective time: the running maximum of the rows' times. Never decreases.
+        time: int64 ns, effective time: the running maximum of the minutes that the rows' times lie in. Never decreases.
         minute: `time` in whole minutes since 1970.
-        aligned: whether all of `time` are whole minutes.
         symbol: int32 codes (see `SymbolCodes`).
         line: int64 row numbers in the source, from 1.
     """
 
     time: NDArray[np.int64]
     minute: NDArray[np.int64]
-    aligned: bool
     open_time: NDArray[np.int64]
     symbol: NDArray[np.int32]
     values: tuple[NDArray[np.float64], ...]
@@ -234,5 +232,6 @@ class SourceCursor:
         self._latest = int(time[-1])
         minute = time // MINUTE_NS
         self.last_minute = int(minute[-1])
-        aligned = bool((minute * MINUTE_NS == time).all())
-        self._parts.append(Part(time, minute, aligned, open_time, symbol, values, line, rows.share))
+        # Rows of one minute are in the order of symbols, also where one of them is not stamped with a whole minute.
+        time = minute * MINUTE_NS
+        self._parts.append(Part(time, minute, open_time, symbol, values, line, rows.share))

@@ -50,10 +50,11 @@ class Market:
 class Moment:
     """A point of event time that is not a bar: a slice or a session event. Stands where a BarSeries stands else."""
 
-    __slots__ = ("interval", "symbol", "time")
+    __slots__ = ("interval", "minute", "symbol", "time")
 
     def __init__(self) -> None:
         self.time = _BEFORE
+        self.minute = _BEFORE  # the minute that it lies in: the one before it, but for a session's open
         self.interval: Interval | None = None
         self.symbol = ""
 
@@ -165,9 +166,17 @@ class StrategyContext:
 
     @property
     def now(self) -> int:
-        """Close time of the event being handled, int64 ns UTC. Event time, never a clock."""
+        """Close time of the event being handled, int64 ns UTC. Event time, never a clock.
+
+        Raises:
+            DataError: there has been no event yet, as in `setup`.
+        """
         current = self._current
-        return current.time if isinstance(current, Moment) else current._close_time.item(current._hi - 1)
+        if not isinstance(current, Moment):
+            return current._close_time.item(current._hi - 1)
+        if current.time == _BEFORE:
+            raise DataError("ctx.now is the time of an event, and there has been none yet: read it in callbacks, not in setup")
+        return current.time
 
     def session(self, symbol: str) -> tuple[int, int] | None:
         """Regular open and close (ns UTC) of the session in which the current bar lies; None outside regular hours.
@@ -179,7 +188,8 @@ class StrategyContext:
         """
         self._must_know(symbol)
         table = self._market.calendar(symbol)
-        minute = self.now - MINUTE_NS
+        current = self._current
+        minute = current.minute if isinstance(current, Moment) else self.now - MINUTE_NS
         at = session_at(table, minute)
         if at < 0:
             return None
@@ -233,6 +243,10 @@ class StrategyContext:
         """Setup is over: subscriptions are fixed."""
         self._open = False
 
+    def slot_of(self, symbol: str, interval: Interval) -> int:
+        """Number of a stream among `slots`."""
+        return self._slot_number[symbol, interval]
+
     def slots(self) -> Sequence[tuple[BarSeries, Slot]]:
         """The streams in the order in which they were asked for."""
         return self._slots
@@ -249,7 +263,10 @@ class StrategyContext:
             for series, _ in self._slots:
                 series.take_frame(frame)
             self._columns = [
-                [(handle, tuple(self._slots[n][0].whole_column(field) for field in handle.indicator.fields)) for handle in handles]
+                [
+                    (handle, tuple(self._slots[n][0]._whole_column(field) for field in handle.indicator.fields))
+                    for handle in handles
+                ]
                 for n, handles in enumerate(self._handles_by_slot)
             ]
         if not self._computed:

@@ -41,6 +41,10 @@ class ThreadPolicy:
     core: int | None = None
 
 
+class _Abandoned(Exception):
+    """Ends the window of a strategy that was abandoned while it was in a callback."""
+
+
 class StrategyThread:
     """Runs one strategy: takes windows of events from its subscription and calls it back for each.
 
@@ -75,6 +79,8 @@ class StrategyThread:
         self._abandoned = False
         self._fenced = False  # nothing that it signals counts any more
         self._moment = Moment()
+        self._slots = context.slots()
+        self._withheld: dict[int, int] = {}  # by slot: close time of the last bar that was withheld from a slice
         self._grids: dict[tuple[int, int], Grid] = {}
         self._market = market
         kind = type(strategy)
@@ -143,12 +149,21 @@ class StrategyThread:
         if self._policy.core is not None:
             pin_this_thread(self._policy.core)
         self.started.set()
-        reason = self.run()
+        try:
+            reason = self.run()
+        except BaseException as error:
+            # Not from a callback: an indicator of the user's own, a closed log. This strategy ends, and nobody waits for it.
+            self._note(error)
+            reason = f"faulted: {self.last_error}"
+            if self.state is State.RUNNING:
+                self.state = State.FAULTED
+        finally:
+            self.subscription.detach()
         self.ended_by = self.ended_by or reason
         if self.state is State.RUNNING:
             self.state = State.STOPPED
         self._guard("teardown", self.strategy.teardown)
-        self.subscription.detach()
+        self._count()
 
     def run(self) -> str:
         """Loop two: take a window, run it, say so. Returns why it stopped."""
@@ -157,19 +172,24 @@ class StrategyThread:
             frame, slots, ends = window
             context.advance(frame, subscription.last_end)
             events = zip(slots, ends, strict=True)
-            self._run_window(events)
+            undelivered = self._run_window(events)
             if self._abandoned:
-                subscription.cut_window(len(slots) - sum(1 for _ in events))
+                subscription.cut_window(len(slots) - undelivered - sum(1 for _ in events))
                 return self.ended_by
             subscription.done()
         return "end of the log"
 
-    def _run_window(self, events: Iterator[tuple[int, int]]) -> None:
-        """Run the events of one window; what they raise is survived here."""
+    def _run_window(self, events: Iterator[tuple[int, int]]) -> int:
+        """Run the events of one window; what they raise is survived here.
+
+        Returns:
+            How many events were taken from `events` and not given to the strategy: one, if it was abandoned meanwhile.
+        """
         context, entries, on_bars = self._context, self._entries, self.strategy.on_bars
         subscription = self.subscription
         stamps = subscription.stamps = [perf_ns()]
         stamp = stamps.append
+        undelivered = 0
         while True:
             try:
                 for slot, end in events:
@@ -184,13 +204,17 @@ class StrategyThread:
                 break
             except BaseException as error:
                 # SystemExit and KeyboardInterrupt too: what a strategy raises must end nobody else, and not the process.
+                if self._abandoned and isinstance(error, (_Abandoned, IndexError)):
+                    undelivered = 1
+                    break
                 stamp(perf_ns())
-                if self._abandoned or self._failed(error):
+                if self._failed(error) or self._abandoned:
                     break
         self._count()
         if subscription.held_back and not self._held_said:
             self._held_said = True
             context.log.warning("notifications are held back: quality is below min_quality", min_quality=self._policy.min_quality)
+        return undelivered
 
     def _count(self) -> None:
         """Add what the window came to. Once for each window: by this thread, or by whoever abandoned it for good."""
@@ -203,39 +227,52 @@ class StrategyThread:
             self._fenced = self._abandoned
 
     def _other(self, code: int, end: int) -> bool:
-        """An event that is not a notified bar. Returns whether the strategy was called."""
-        slots = len(self._context.slots())
+        """An event that is not a notified bar (see `select`). Returns whether the strategy was called."""
+        slots = len(self._slots)
         if code < slots:
             self._entries[code][0]._hi = end
             return False
-        context, moment = self._context, self._moment
-        moment.time = int(self.subscription.event_time[end])
-        value = int(self.subscription.event_value[end])
+        if self._abandoned:
+            raise _Abandoned
         code -= slots
-        intervals = len(self._market.intervals)
+        intervals, calendars = len(self._market.intervals), len(self._market.calendars)
+        if code >= intervals + 2 * calendars:
+            slot = code - intervals - 2 * calendars
+            series = self._entries[slot][0]
+            series._hi = end
+            self._withheld[slot] = series._close_time.item(end - 1)
+            return False
+        context, moment = self._context, self._moment
+        moment.time = self.subscription.event_time.item(end)
+        value = self.subscription.event_value.item(end)
         context._current = moment
         if code < intervals:
-            interval = self._market.intervals[code]
-            moment.interval = interval
+            moment.interval = interval = self._market.intervals[code]
+            moment.minute = moment.time - MINUTE_NS
             symbols = self._sliced_symbols[code]
             missing = () if value == len(symbols) else self._missing(code, interval, moment.time, symbols)
             self.strategy.on_slice(interval, moment.time, missing)
             return True
         code -= intervals
+        opens = code % 2 == 1
         moment.interval = None
+        moment.minute = moment.time if opens else moment.time - MINUTE_NS
         table = self._market.calendars[code // 2]
-        opened, closed = int(table.session_open[value]), int(table.session_close[value])
-        callback = self.strategy.on_session_open if code % 2 else self.strategy.on_session_close
-        callback(table.name, opened, closed)
+        callback = self.strategy.on_session_open if opens else self.strategy.on_session_close
+        callback(table.name, int(table.session_open[value]), int(table.session_close[value]))
         return True
 
     def _missing(self, k: int, interval: Interval, time: int, symbols: tuple[str, ...]) -> tuple[str, ...]:
-        """Symbols that had a bucket to close at `time` and whose bar the strategy has not been given."""
+        """Symbols that had a bucket to close at `time` and gave no bar, or whose bar was withheld from the strategy."""
         absent = []
         for symbol in symbols:
-            series = self._context.bars(symbol, interval)
-            seen = series._hi and int(series._close_time[series._hi - 1]) == time
-            if not seen and self._closes_at(self._market.calendar_of[symbol], k, time):
+            slot = self._context.slot_of(symbol, interval)
+            series = self._slots[slot][0]
+            seen = series._hi > 0 and series._close_time.item(series._hi - 1) == time
+            if seen:
+                if self._withheld.get(slot) == time:
+                    absent.append(symbol)
+            elif self._closes_at(self._market.calendar_of[symbol], k, time):
                 absent.append(symbol)
         return tuple(absent)
 
@@ -249,10 +286,9 @@ class StrategyThread:
 
     def _failed(self, error: BaseException) -> bool:
         """Count and log an exception. Returns whether it was one too many."""
-        self.errors += 1
+        self._note(error)
         current = self._context._current
         where = f"{current.symbol} {current.interval} closing at {utc_text(self._context.now)}"
-        self.last_error = "".join(traceback.format_exception_only(error)).strip()
         if self.errors <= _LOGGED_ERRORS:
             # Without the first entry, which is this file.
             below = error.__traceback__.tb_next if error.__traceback__ is not None else None
@@ -264,11 +300,14 @@ class StrategyThread:
         self.abandon(State.QUARANTINED, f"quarantined after {self.errors} errors: {self.last_error}")
         return True
 
+    def _note(self, error: BaseException) -> None:
+        self.errors += 1
+        self.last_error = "".join(traceback.format_exception_only(error)).strip()
+
     def _guard(self, what: str, call: Callable[[], object]) -> None:
         """Call a life-cycle method; what it raises is logged and counted."""
         try:
             call()
         except BaseException as error:
-            self.errors += 1
-            self.last_error = "".join(traceback.format_exception_only(error)).strip()
+            self._note(error)
             self._context.log.error(f"{what} raised", exception="".join(traceback.format_exception(error)))

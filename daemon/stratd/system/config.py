@@ -164,7 +164,12 @@ class SessionConfig(ConfigModel):
     )
     block_minutes: int = Field(4096, strict=True, ge=1, le=1_000_000, description="minutes taken from the feed at a time")
     barrier_timeout_seconds: float = Field(
-        60, strict=True, gt=0, allow_inf_nan=False, description="how long the data waits for a strategy that makes no progress"
+        60,
+        strict=True,
+        gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="how long the data waits for a strategy that makes no progress",
     )
     on_barrier_timeout: Literal["quarantine", "abort"] = Field(
         "quarantine", description="what happens then: the strategy is quarantined, or the session ends"

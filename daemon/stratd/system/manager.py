@@ -27,6 +27,7 @@ from stratd.telemetry.metrics_server import MetricsServer
 
 POLL_SECONDS: Final = 0.1
 DRAIN_SECONDS: Final = 10.0
+NOTED_SHARE: Final = 0.01  # of rows rejected, above which the result says so
 
 log = structlog.get_logger("stratd.session")
 
@@ -92,11 +93,16 @@ class SystemManager:
                 server = MetricsServer(SessionCollector(self._parts(session)), self.options.metrics_port)
             kernel.stats.sealed = True
             self._started_ns = perf_ns()
-            session.strategies.start()
-            session.processor.start()
-            if self._stop.is_set():
-                session.processor.stop()
-            self._wait(session)
+            try:
+                session.strategies.start()
+                session.processor.start()
+                if self._stop.is_set():
+                    session.processor.stop()
+                self._wait(session)
+            except BaseException:
+                # Something here failed, not a strategy: nothing may go on in the background.
+                self._shut_down(session)
+                raise
             elapsed = (perf_ns() - self._started_ns) / 1e9
             self.first_bar_ns = session.processor.first_bar_ns
             if self.options.signals_path is not None:
@@ -111,6 +117,13 @@ class SystemManager:
             for thread in session.strategies.threads:
                 unload(type(thread.strategy))
 
+    def _shut_down(self, session: Session) -> None:
+        session.processor.stop()
+        session.processor.join(DRAIN_SECONDS)
+        session.log.close()
+        session.strategies.abandon_all("the session failed")
+        session.strategies.join(DRAIN_SECONDS)
+
     def _parts(self, session: Session) -> SessionParts:
         return SessionParts(
             self.config.session_name, session.processor, session.derivation, session.gate, session.rejects, session.strategies
@@ -121,11 +134,11 @@ class SystemManager:
         while not session.processor.join(POLL_SECONDS):
             self._say(session)
         stopped = self._stop.is_set() or session.processor.error is not None
-        late = session.strategies.join(0.0 if self._abort.is_set() else DRAIN_SECONDS)
-        if late:
+        late = session.strategies.join(0.5 if self._abort.is_set() else DRAIN_SECONDS)
+        if not self._abort.is_set():
             for thread in late:
                 log.error("strategy did not end in time", strategy=thread.name, seconds=DRAIN_SECONDS)
-                thread.abandon(State.STOPPED if stopped else State.FAULTED, "did not end in time")
+                thread.abandon(State.STOPPED if stopped else State.FAULTED, f"did not end within {DRAIN_SECONDS:g} s")
         self._say(session)
 
     def _say(self, session: Session) -> None:
@@ -140,21 +153,21 @@ class SystemManager:
         digest = hashlib.blake2b(digest_size=16)
         for thread in threads:
             digest.update(audit_hash(thread).encode())
-        late = [thread.name for thread in threads if thread.ended_by == "did not end in time"]
-        interrupted = processor.ended_by != "end of feed"
+        whole = processor.ended_by == "end of feed" and not self._abort.is_set()
+        faulted = any(thread.state is State.FAULTED for thread in threads)
         return SessionResult(
             session=self.config.session_name,
             mode="data-driven",
-            deterministic=not (session.timed_out or late or interrupted),
+            deterministic=whole and not session.timed_out and not faulted,
             elapsed_seconds=elapsed,
             bars_in=int(data.count[0].sum()),
             bars_derived={str(interval): int(data.count[k].sum()) for k, interval in enumerate(data.intervals) if k},
             rejected=session.rejects.rejected(),
             audit_hash=digest.hexdigest(),
             strategies={thread.name: _strategy_result(thread, elapsed) for thread in threads},
-            stopped_by=processor.ended_by,
+            stopped_by="aborted" if self._abort.is_set() else processor.ended_by,
             error=None if processor.error is None else f"{type(processor.error).__name__}: {processor.error}",
-            notes=tuple(self._notes(session, late)),
+            notes=tuple(self._notes(session)),
             quality={
                 symbol: {"present": found.present, "lost": found.lost, "quality": found.quality}
                 for symbol, found in quality_by_symbol(session.derivation).items()
@@ -163,20 +176,25 @@ class SystemManager:
             rejects_file=str(session.rejects.path) if session.rejects.written else None,
         )
 
-    def _notes(self, session: Session, late: list[str]) -> list[str]:
+    def _notes(self, session: Session) -> list[str]:
         notes = [
             f"strategy {failure.name} was left out: {'; '.join(problem.message for problem in failure.problems)}"
             for failure in session.failures
         ]
-        notes += [f"strategy {name} did not end within {DRAIN_SECONDS:g} s" for name in late]
         for thread in session.strategies.threads:
             if thread.state is State.QUARANTINED:
                 notes.append(f"strategy {thread.name} was {thread.ended_by}")
+            elif thread.ended_by != "end of the log":
+                notes.append(f"strategy {thread.name} ended early: {thread.ended_by}")
             if thread.subscription.held_back:
                 notes.append(
                     f"strategy {thread.name}: {thread.subscription.held_back} notifications were held back, "
                     "quality was below its min_quality"
                 )
+        rejected = sum(session.rejects.rejected().values())
+        rows = rejected + int(session.data.count[0].sum())
+        if rejected > NOTED_SHARE * rows:
+            notes.append(f"{rejected:,} of {rows:,} rows ({rejected / rows:.1%}) were not used: look at the rejects file")
         notes += [
             f"{symbol}: no bars came" for symbol, found in quality_by_symbol(session.derivation).items() if not found.present
         ]

@@ -47,11 +47,6 @@ def test_backtest_of_a_session_with_a_clock_is_data_driven(
     assert ("data-driven only" in capsys.readouterr().err) == (verb == "run")
 
 
-def test_run_with_a_speed_of_its_own_takes_it(session_file: Path, stub_manager: type[StubManager], capsys: Capture) -> None:
-    assert main(["run", "s.json", "--speed-multiplier", "2"]) == 78
-    assert "speed_multiplier: this version plays sessions data-driven only: write 0 (got 2.0)" in capsys.readouterr().err
-
-
 def test_backtest_with_json_prints_one_document_and_nothing_else(
     session_file: Path, stub_manager: type[StubManager], capsys: Capture
 ) -> None:
