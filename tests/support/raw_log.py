@@ -42,6 +42,11 @@ def wrong_cells(series: BarSeries) -> list[str]:
     return [field for field in FIELDS if not np.array_equal(getattr(series, field), cells(field, k, s, rows))]
 
 
+def content_of(stream: int, row: int) -> int:
+    """What stands for the hash of a row's content in the log."""
+    return ((stream + 1) * 0x9E3779B97F4A7C15 + row * 0xC2B2AE3D27D4EB4F) % 2**64
+
+
 class Step(NamedTuple):
     """Entries of one close time: (k, s) for bars, one number for session events (0 = first calendar's close, 1 = its open)."""
 
@@ -52,12 +57,10 @@ class Step(NamedTuple):
 class RawLog:
     """A writer without feed and derivation."""
 
-    def __init__(
-        self, symbols: int = 1, intervals: Sequence[str] = ("1m",), keep: int = 100, capacity: int = 400, calendars: int = 1
-    ) -> None:
+    def __init__(self, symbols: int = 1, intervals: Sequence[str] = ("1m",), keep: int = 100, calendars: int = 1) -> None:
         self.symbols = tuple("ABCDEFGH"[:symbols])
         self.intervals = tuple(Interval(text) for text in intervals)
-        self.data = SessionData(self.symbols, self.intervals, keep, capacity)
+        self.data = SessionData(self.symbols, self.intervals, keep)
         self.log = EventLog()
         self.log_streams = len(intervals) * symbols + 2 * calendars
         self._length = 0
@@ -78,7 +81,7 @@ class RawLog:
             for entry in step.entries:
                 if isinstance(entry, tuple):
                     coming[entry] += 1
-        data.make_room(coming.max(axis=0))
+        data.make_room(coming)
         time, stream, row, ends = [], [], [], []
         for step in steps:
             for entry in step.entries:
@@ -97,7 +100,8 @@ class RawLog:
             np.array(time, np.int64),
             np.array(stream, np.int32),
             np.array(row, np.int64),
-            np.broadcast_to(np.asarray(quality, np.float32), len(time)).copy(),
+            np.broadcast_to(np.asarray(quality, np.float64), len(time)).copy(),
+            np.array([content_of(*entry) for entry in zip(stream, row, strict=True)], np.uint64),
             np.array(ends, np.int64),
         )
         self._length += len(time)

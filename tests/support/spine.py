@@ -71,12 +71,18 @@ class Spine:
     """A session's inner parts. Make threads, then `run`."""
 
     def __init__(
-        self, offered: Market | None = None, *, window: int = 8, block: int = 5, timeout: float = 20.0, results: Path | None = None
+        self,
+        offered: Market | None = None,
+        *,
+        window: int = 8,
+        block: int = 5,
+        timeout: float = 20.0,
+        results: Path | None = None,
     ) -> None:
         self.market = offered = market() if offered is None else offered
         self.window, self.block, self.timeout = window, block, timeout
         keep = offered.history_bars + window + 1
-        self.data = SessionData(offered.symbols, offered.intervals, keep, keep + block + 1)
+        self.data = SessionData(offered.symbols, offered.intervals, keep)
         self.derivation = Derivation(
             self.data,
             concatenate(offered.calendars, offered.intervals),
@@ -89,7 +95,9 @@ class Spine:
         self.timed_out: list[str] = []
         self.rejects = RejectsFile((results or Path()) / "rejects.csv")
 
-    def thread(self, kind: type[Strategy[Any]], name: str = "one", policy: ThreadPolicy | None = None, **params: Any) -> StrategyThread:
+    def thread(
+        self, kind: type[Strategy[Any]], name: str = "one", policy: ThreadPolicy | None = None, **params: Any
+    ) -> StrategyThread:
         """A strategy, set up, in a thread that is not started."""
         context = StrategyContext(name, self.market)
         context.log = Lines()

@@ -68,9 +68,10 @@ class Kernel:
     Thread safety: `load` may be called by any thread; builds are serialised by one lock.
     """
 
-    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+    def __init__(self, function: Callable[..., Any], signature: str, release_gil: bool = False) -> None:
         self.function = function
         self.signature = signature
+        self.release_gil = release_gil
         self._dispatcher: Callable[..., Any] | None = None
         functools.update_wrapper(self, function)
 
@@ -87,16 +88,18 @@ class Kernel:
         return self.load()(*args)
 
 
-def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
+def kernel(signature: str, *, release_gil: bool = False) -> Callable[[Callable[..., Any]], Kernel]:
     """Mark a function as a kernel.
 
     Args:
         signature: return type and arguments: `"f8(f8[:], ro f8[:,:], i8)"`. Types are `i4 i8 u8 u1 f4 f8 b1` and `void`;
             an array is C-contiguous; `ro` before it accepts read-only memory (and writable memory too).
+        release_gil: let other threads run meanwhile. For kernels that work for long: letting go of the interpreter and
+            getting it back costs more than a short one, and with 20 threads it doubled the time of a notification.
     """
 
     def mark(function: Callable[..., Any]) -> Kernel:
-        made = Kernel(function, signature)
+        made = Kernel(function, signature, release_gil)
         _registry.append(made)
         return made
 
@@ -202,13 +205,13 @@ def _build(target: Kernel) -> Callable[..., Any]:
         try:
             signature = _parse_signature(target.signature)
             if directory is None:
-                dispatcher = numba.njit(signature, nogil=True)(copy)
+                dispatcher = numba.njit(signature, nogil=target.release_gil)(copy)
             else:
                 try:
-                    dispatcher = numba.njit(signature, nogil=True, cache=True)(copy)
+                    dispatcher = numba.njit(signature, nogil=target.release_gil, cache=True)(copy)
                 except _CACHE_ERRORS as error:
                     _say_uncached(directory, error)
-                    dispatcher = numba.njit(signature, nogil=True)(copy)
+                    dispatcher = numba.njit(signature, nogil=target.release_gil)(copy)
         except numba.core.errors.NumbaError as error:
             raise KernelError(f"kernel {function.__module__}.{function.__name__} does not compile: {error}") from error
         hits = sum(dispatcher.stats.cache_hits.values())
@@ -237,7 +240,7 @@ def _content(target: Kernel) -> str:
     """Names what a kernel is compiled from: its code, the constants that it uses, and its helpers' likewise."""
     import numpy as np
 
-    digest = hashlib.blake2b(target.signature.encode(), digest_size=8)
+    digest = hashlib.blake2b(f"{target.signature} {target.release_gil}".encode(), digest_size=8)
     for code in _codes(target.function.__code__):
         digest.update(code.co_code + repr([part for part in code.co_consts if not isinstance(part, types.CodeType)]).encode())
     for name in sorted(_names(target.function.__code__)):

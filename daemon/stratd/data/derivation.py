@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stratd.core.kernel import kernel
+from stratd.data.audit import fingerprint
 from stratd.data.block import BarBlock
 from stratd.data.calendars import GridSet, find_phase, regular_minutes_before
 from stratd.data.event_log import Segment
@@ -85,10 +86,11 @@ def minutes_between(anchor, end, start, stop, opened, closed):  # type: ignore[n
 
 @kernel(
     "void(ro i8[:], ro i4[:], ro f8[:], ro f8[:], ro f8[:], ro f8[:], ro f8[:], u1[:], i8, i8,"
-    " f8[:,:,:,:], i8[:,:,:,:], i4[:,:,:,:], ro i8[:,:], i8[:,:], f8[:,:,:], i8[:,:,:], i8[:,:], i8[:], i8[:], i8[:,:],"
-    " i8[:], i4[:], i8[:], f8[:], i8[:],"
+    " f8[:], i8[:], i4[:], ro i8[:], ro i8[:], ro i8[:,:], i8[:,:], f8[:,:,:], i8[:,:,:], i8[:,:], i8[:], i8[:], i8[:,:],"
+    " i8[:], i4[:], i8[:], f8[:], u8[:], i8[:],"
     " ro i8[:], ro i8[:], ro i8[:,:], ro i8[:,:], ro i8[:], ro i8[:], ro u1[:], ro i8[:], ro i8[:], ro i8[:], ro i8[:], ro i8[:],"
-    " ro i8[:], ro i8[:], ro i8[:], ro i8[:])"
+    " ro i8[:], ro i8[:], ro i8[:], ro i8[:])",
+    release_gil=True,
 )
 def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
     open_time,
@@ -104,6 +106,8 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
     floats,
     times,
     counts,
+    capacity,
+    before,
     base,
     count,
     bucket_floats,
@@ -116,6 +120,7 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
     log_stream,
     log_row,
     log_quality,
+    log_print,
     step_end,
     anchor,
     end,
@@ -141,6 +146,8 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
     """
     intervals, symbols = count.shape
     rows = open_time.shape[0]
+    room = capacity[0]  # of a 1m stream
+    strip = symbols * room  # cells of one 1m field
     minute = np.int64(-1)  # the minute whose rows are being taken; its step is not finished yet
     t = np.int64(-1)
     for i in range(rows + 1):
@@ -186,10 +193,10 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
                 if bad != OK:
                     code[i] = bad
                 elif t == last:
-                    at = count[0, s] - 1 - base[0, s]
+                    at = s * room + count[0, s] - 1 - base[0, s]
                     same = (
-                        floats[0, 0, s, at] == o and floats[0, 1, s, at] == h and floats[0, 2, s, at] == l
-                        and floats[0, 3, s, at] == x and floats[0, 4, s, at] == v
+                        floats[at] == o and floats[at + strip] == h and floats[at + 2 * strip] == l
+                        and floats[at + 3 * strip] == x and floats[at + 4 * strip] == v
                     )  # fmt: skip
                     code[i] = SAME if same else CONFLICTING
                 else:
@@ -280,19 +287,24 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
                                     flags |= LOST
                                 if ends < opened + duration[k] and duration[k] < DAY:
                                     flags |= TRUNCATED
-                                to_row = count[k, z] - base[k, z]
+                                to_row = z * capacity[k] + count[k, z] - base[k, z]
+                                field = symbols * capacity[k]
                                 for f in range(5):
-                                    floats[k, f, z, to_row] = bucket_floats[k, z, f]
-                                times[k, 0, z, to_row] = opened
-                                times[k, 1, z, to_row] = ends
-                                counts[k, 0, z, to_row] = minutes
-                                counts[k, 1, z, to_row] = lost
-                                counts[k, 2, z, to_row] = expected - minutes - lost
-                                counts[k, 3, z, to_row] = flags
+                                    floats[5 * before[k] + f * field + to_row] = bucket_floats[k, z, f]
+                                times[2 * before[k] + to_row] = opened
+                                times[2 * before[k] + field + to_row] = ends
+                                counts[4 * before[k] + to_row] = minutes
+                                counts[4 * before[k] + field + to_row] = lost
+                                counts[4 * before[k] + 2 * field + to_row] = expected - minutes - lost
+                                counts[4 * before[k] + 3 * field + to_row] = flags
                                 entry = writer[W_LOG]
                                 log_close[entry] = due
                                 log_stream[entry] = k * symbols + z
                                 log_row[entry] = count[k, z]
+                                log_print[entry] = fingerprint(
+                                    opened, bucket_floats[k, z, 0], bucket_floats[k, z, 1], bucket_floats[k, z, 2],
+                                    bucket_floats[k, z, 3], bucket_floats[k, z, 4], minutes, lost, expected - minutes - lost, flags,
+                                )  # fmt: skip
                                 log_quality[entry] = count[0, z] / (count[0, z] + symbol_state[z, S_LOST] + absent)
                                 writer[W_LOG] = entry + 1
                                 count[k, z] += 1
@@ -309,6 +321,7 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
                                 log_close[entry] = due
                                 log_stream[entry] = intervals * symbols + 2 * y + (1 - closing)
                                 log_row[entry] = held - session_start[y]
+                                log_print[entry] = 0
                                 log_quality[entry] = 1.0
                                 writer[W_LOG] = entry + 1
                                 session_state[y, 0] = held + closing
@@ -370,22 +383,23 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
                 bucket[k, s, B_BAD_REGULAR] -= regular
         code[i] = OK
         symbol_state[s, S_LAST] = t
-        at = count[0, s] - base[0, s]
-        floats[0, 0, s, at] = o
-        floats[0, 1, s, at] = h
-        floats[0, 2, s, at] = l
-        floats[0, 3, s, at] = x
-        floats[0, 4, s, at] = v
-        times[0, 0, s, at] = t
-        times[0, 1, s, at] = t + MINUTE
-        counts[0, 0, s, at] = 1
-        counts[0, 1, s, at] = 0
-        counts[0, 2, s, at] = 0
-        counts[0, 3, s, at] = 0
+        at = s * room + count[0, s] - base[0, s]
+        floats[at] = o
+        floats[at + strip] = h
+        floats[at + 2 * strip] = l
+        floats[at + 3 * strip] = x
+        floats[at + 4 * strip] = v
+        times[at] = t
+        times[at + strip] = t + MINUTE
+        counts[at] = 1
+        counts[at + strip] = 0
+        counts[at + 2 * strip] = 0
+        counts[at + 3 * strip] = 0
         e = writer[W_LOG]
         log_close[e] = t + MINUTE
         log_stream[e] = s
         log_row[e] = count[0, s]
+        log_print[e] = fingerprint(t, o, h, l, x, v, 1, 0, 0, 0)
         count[0, s] += 1
         log_quality[e] = count[0, s] / (count[0, s] + symbol_state[s, S_LOST])
         writer[W_LOG] = e + 1
@@ -404,7 +418,7 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
             bucket[k, s, B_REGULAR] += regular
 
 
-Logs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
+Logs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.float64], NDArray[np.uint64], NDArray[np.int64]]
 
 
 def _log_arrays(entries: int) -> Logs:
@@ -413,6 +427,7 @@ def _log_arrays(entries: int) -> Logs:
         np.empty(entries, np.int32),
         np.empty(entries, np.int64),
         np.empty(entries),
+        np.empty(entries, np.uint64),
         np.empty(entries, np.int64),
     )
 
@@ -438,8 +453,9 @@ class Derivation:
         self._latest = latest
         self._grids, self._calendar_of, self._gapless = grids, calendar_of, gapless
         self._calendars = len(grids.session_start)
-        self._session_close = grids.session_close
-        self._session_start, self._session_stop = grids.session_start, grids.session_stop
+        self._first_session = grids.session_start.tolist()
+        ends = grids.session_stop.tolist()
+        self._closes = [grids.session_close[a:b] for a, b in zip(self._first_session, ends, strict=True)]
         self._bucket_floats = np.zeros((intervals, symbols, 5))
         self._bucket = np.zeros((intervals, symbols, 7), np.int64)
         self._symbol_state = np.zeros((symbols, 5), np.int64)
@@ -449,6 +465,7 @@ class Derivation:
         self._writer[W_MARK] = -1
         self._writer[W_SESSION] = self._writer[W_DUE] = NEVER
         self._session_state = np.zeros((self._calendars, 2), np.int64)
+        self._durations = grids.duration.tolist()
         self._length = 0
         self._logs = _log_arrays(1024)
         self._tables = (
@@ -500,12 +517,20 @@ class Derivation:
             The events, not yet part of a log, and uint8[n], what became of each row (`intake.Reject`).
         """
         intervals, symbols = self.data.count.shape
-        per_symbol = np.bincount(block.symbol[block.symbol >= 0], minlength=symbols).astype(np.int64)
-        # A derived stream gains at most one bar per 1m bar, and the bucket that was open before.
-        self.data.make_room(per_symbol + 1)
         rows = len(block)
-        ends = block.open_time[block.open_time <= self._latest]
-        sessions = 0 if ends.size == 0 else self._sessions_until(int(ends.max()) + MINUTE)
+        first, last = int(block.open_time.min(initial=NEVER)), int(block.open_time.max(initial=-1))
+        if first < 0 or last > self._latest:
+            times = block.open_time[(block.open_time >= 0) & (block.open_time <= self._latest)]
+            first, last = int(times.min(initial=NEVER)), int(times.max(initial=-1))
+        sessions = self._sessions_until(last + MINUTE) if last >= 0 else 0
+        # A derived stream gains at most one bar per 1m bar, and the bucket that was open before. It also gains at most
+        # one per bucket of the block's span: whole ones, and one at each end of a phase, of which a session has four.
+        gain = np.empty((intervals, symbols), np.int64)
+        gain[:] = np.bincount(block.symbol + 1, minlength=symbols + 1)[1:] + 1
+        if last >= 0:
+            for k in range(1, intervals):
+                np.minimum(gain[k], (last - first) // self._durations[k] + 4 * sessions + 4, out=gain[k])
+        self.data.make_room(gain)
         code = np.zeros(rows, np.uint8)
         logs = self._room(rows * intervals + symbols * intervals + sessions)
         self._take_in(
@@ -517,7 +542,7 @@ class Derivation:
     def finish(self) -> Segment:
         """The feed has ended: close the buckets that are open, at their own ends. No further session events."""
         intervals, symbols = self.data.count.shape
-        self.data.make_room(np.ones(symbols, np.int64))
+        self.data.make_room(np.ones((intervals, symbols), np.int64))
         self._writer[W_SESSION] = NEVER
         logs = self._room(symbols * intervals)
         mark = self._writer[W_MARK]
@@ -533,9 +558,11 @@ class Derivation:
         frame = self.data.frame
         self._writer[W_LOG] = self._writer[W_STEPS] = self._writer[W_STEP_END] = 0
         return (
-            frame.floats,
-            frame.times,
-            frame.counts,
+            frame.floats.flat,
+            frame.times.flat,
+            frame.counts.flat,
+            frame.capacity,
+            frame.before,
             frame.base,
             self.data.count,
             self._bucket_floats,
@@ -555,13 +582,14 @@ class Derivation:
     def _segment(self) -> Segment:
         """What the last call logged, copied: most blocks log far less than they might."""
         entries, steps = int(self._writer[W_LOG]), int(self._writer[W_STEPS])
-        close_time, stream, row, quality, step_end = self._logs
+        close_time, stream, row, quality, prints, step_end = self._logs
         segment = Segment(
             self._length,
             close_time[:entries].copy(),
             stream[:entries].copy(),
             row[:entries].copy(),
             quality[:entries].copy(),
+            prints[:entries].copy(),
             step_end[:steps].copy(),
         )
         self._length += entries
@@ -570,9 +598,7 @@ class Derivation:
     def _sessions_until(self, time_ns: int) -> int:
         """At most how many session events lie between the watermark and `time_ns`."""
         total = 0
-        for c in range(self._calendars):
-            start, stop = int(self._session_start[c]), int(self._session_stop[c])
-            closes = self._session_close[start:stop]
-            first = int(self._session_state[c, 0]) - start if self.watermark_ns >= 0 else 0
-            total += 2 * (int(np.searchsorted(closes, time_ns, "right")) - max(first, 0) + 2)
+        for c, closes in enumerate(self._closes):
+            done = int(self._session_state[c, 0]) - self._first_session[c] if self.watermark_ns >= 0 else 0
+            total += 2 * (int(closes.searchsorted(time_ns, "right")) - done + 2)
         return total

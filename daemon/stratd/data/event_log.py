@@ -17,11 +17,12 @@ class Segment:
         close_time: int64[n], ns UTC, ascending.
         stream: int32[n]. Below intervals x symbols a bar of stream k * symbols + s; then, two per calendar, its session's close and open.
         row: int64[n], absolute row of the bar; for session events the session's index in its calendar.
+        fingerprint: uint64[n], hash of the bar's content (`audit.fingerprint`); 0 for session events.
         quality: float64[n], minutes present / (present + lost) of the bar's symbol up to then; 1 for session events.
         step_end: int64[m], where each step of the segment ends.
     """
 
-    __slots__ = ("close_time", "following", "published", "quality", "row", "start", "step_end", "stream")
+    __slots__ = ("close_time", "fingerprint", "following", "published", "quality", "row", "start", "step_end", "stream")
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Segment:
         stream: NDArray[np.int32],
         row: NDArray[np.int64],
         quality: NDArray[np.float64],
+        fingerprint: NDArray[np.uint64],
         step_end: NDArray[np.int64],
     ) -> None:
         self.start = start
@@ -37,6 +39,7 @@ class Segment:
         self.stream = stream
         self.row = row
         self.quality = quality
+        self.fingerprint = fingerprint
         self.step_end = step_end
         self.published = 0
         self.following: Segment | None = None
@@ -48,7 +51,7 @@ class Segment:
     def empty(cls, start: int = 0) -> Segment:
         """A segment without entries: where readers start."""
         times = np.zeros(0, np.int64)
-        return cls(start, times, np.zeros(0, np.int32), times, np.zeros(0, np.float64), times)
+        return cls(start, times, np.zeros(0, np.int32), times, np.zeros(0), np.zeros(0, np.uint64), times)
 
 
 class EventLog:

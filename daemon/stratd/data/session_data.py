@@ -7,7 +7,7 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from stratd.model import Interval
 FLOAT_FIELDS: Final = ("open", "high", "low", "close", "volume")
 TIME_FIELDS: Final = ("open_time", "close_time")
 COUNT_FIELDS: Final = ("n", "lost", "quiet", "flags")
+_PLENTY_BYTES: Final = 4 << 20  # memory of a session of few symbols, for which moving rows should be rare
+T = TypeVar("T", bound=np.generic)
 ROW_BYTES: Final = 8 * len(FLOAT_FIELDS) + 8 * len(TIME_FIELDS) + 4 * len(COUNT_FIELDS)
 
 
@@ -66,8 +68,35 @@ class Pool:
         self._unused = deque(maxlen=0)
 
 
+class Columns(Generic[T]):
+    """The columns of one element type: a matrix of shape [field, symbol, position] for each interval, in one piece of memory.
+
+    `columns[k]` is an interval's matrix, `columns[k, f, s, at]` one cell (each part may be a slice, but the first).
+
+    Attributes:
+        flat: all cells. Cell (k, f, s, at) has the index `fields * before[k] + (f * symbols + s) * capacity[k] + at`.
+    """
+
+    __slots__ = ("flat", "matrices")
+
+    def __init__(self, flat: NDArray[T], symbols: int, capacity: Sequence[int]) -> None:
+        self.flat = flat
+        fields = len(flat) // max(1, symbols * sum(capacity))
+        ends = np.cumsum([fields * symbols * rows for rows in capacity]).tolist()
+        self.matrices = tuple(
+            flat[end - fields * symbols * rows : end].reshape(fields, symbols, rows)
+            for end, rows in zip(ends, capacity, strict=True)
+        )
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.matrices[key[0]][key[1:]] if isinstance(key, tuple) else self.matrices[key]
+
+    def __setitem__(self, key: tuple[Any, ...], value: Any) -> None:
+        self.matrices[key[0]][key[1:]] = value
+
+
 class Frame:
-    """One piece of memory with the rows that are held: matrices of shape [interval, field, symbol, position].
+    """One piece of memory with the rows that are held: by interval, matrices of shape [field, symbol, position].
 
     A row of a symbol is contiguous, so every window of a column is. Position p of (k, s) is the absolute row
     `base[k, s] + p`. The memory is mapped twice: writable for the writer, PROT_READ for readers, so that a write
@@ -76,30 +105,58 @@ class Frame:
     Thread safety: the writer fills positions that are not published yet; published positions and `base` never change.
     Readers learn of rows only from the event log, whose publication comes after the writes. A frame lives as long as
     somebody holds a view of it; only then is its memory used again.
+
+    Attributes:
+        capacity: int64[k], rows that each stream of an interval has room for.
+        before: int64[k], cells of one field of all shorter intervals.
     """
 
-    __slots__ = ("base", "capacity", "counts", "floats", "ro_counts", "ro_floats", "ro_times", "times")
+    __slots__ = ("_written", "base", "before", "capacity", "counts", "floats", "ro_counts", "ro_floats", "ro_times", "times")
 
-    def __init__(self, intervals: int, symbols: int, capacity: int, base: NDArray[np.int64], unused: Pool) -> None:
-        self.capacity = capacity
+    def __init__(self, symbols: int, capacity: Sequence[int], base: NDArray[np.int64], unused: Pool) -> None:
+        self.capacity = np.array(capacity, np.int64)
+        self.before = symbols * (np.cumsum(self.capacity) - self.capacity)
         self.base = base
-        cells = intervals * symbols * capacity
-        sizes = (8 * len(FLOAT_FIELDS) * cells, 8 * len(TIME_FIELDS) * cells, 4 * len(COUNT_FIELDS) * cells)
+        cells = symbols * sum(capacity)
+        kinds = ((np.float64, FLOAT_FIELDS), (np.int64, TIME_FIELDS), (np.int32, COUNT_FIELDS))
+        sizes = [np.dtype(kind).itemsize * len(fields) * cells for kind, fields in kinds]
         memory = unused.take(sum(sizes))
+        self._written = memory.written
         read = mmap.mmap(memory.fd, memory.size, mmap.MAP_SHARED, mmap.PROT_READ)
         # When the readers' mapping has gone, nobody can see the memory, and it serves again.
         weakref.finalize(read, unused.give_back, memory).atexit = False
-        shape = (intervals, -1, symbols, capacity)
 
-        def cut(mapping: mmap.mmap, dtype: type, part: int) -> NDArray[Any]:
-            return np.frombuffer(mapping, dtype, sizes[part] // np.dtype(dtype).itemsize, sum(sizes[:part])).reshape(shape)
+        def cut(mapping: mmap.mmap, part: int) -> Columns[Any]:
+            kind = kinds[part][0]
+            flat = np.frombuffer(mapping, kind, sizes[part] // np.dtype(kind).itemsize, sum(sizes[:part]))
+            return Columns(flat, symbols, capacity)
 
-        self.floats: NDArray[np.float64] = cut(memory.written, np.float64, 0)
-        self.times: NDArray[np.int64] = cut(memory.written, np.int64, 1)
-        self.counts: NDArray[np.int32] = cut(memory.written, np.int32, 2)
-        self.ro_floats: NDArray[np.float64] = cut(read, np.float64, 0)
-        self.ro_times: NDArray[np.int64] = cut(read, np.int64, 1)
-        self.ro_counts: NDArray[np.int32] = cut(read, np.int32, 2)
+        self.floats: Columns[np.float64] = cut(memory.written, 0)
+        self.times: Columns[np.int64] = cut(memory.written, 1)
+        self.counts: Columns[np.int32] = cut(memory.written, 2)
+        self.ro_floats: Columns[np.float64] = cut(read, 0)
+        self.ro_times: Columns[np.int64] = cut(read, 1)
+        self.ro_counts: Columns[np.int32] = cut(read, 2)
+
+    def drop_tails(self, held: NDArray[np.int64]) -> None:
+        """Give back to the system the whole pages behind the rows that are held: an earlier use may have filled them.
+
+        Args:
+            held: int64[k, s], rows of each stream.
+        """
+        start = 0
+        parts: tuple[Columns[Any], ...] = (self.floats, self.times, self.counts)
+        for columns in parts:
+            size = columns.flat.itemsize
+            for k, matrix in enumerate(columns.matrices):
+                rows = matrix.shape[2]
+                for strip in range(matrix.shape[0] * matrix.shape[1]):
+                    tail = start + (strip * rows + int(held[k, strip % matrix.shape[1]])) * size
+                    first = -(-tail // mmap.PAGESIZE) * mmap.PAGESIZE
+                    last = (start + (strip + 1) * rows * size) // mmap.PAGESIZE * mmap.PAGESIZE
+                    if last > first:
+                        self._written.madvise(mmap.MADV_REMOVE, first, last - first)
+                start += matrix.size * size
 
 
 class SessionData:
@@ -107,8 +164,8 @@ class SessionData:
 
     Rows have absolute indices, 0 for the first bar of the session. At least `keep` rows of each stream are held
     behind the newest; when a stream has no room left, all rows that must stay move to new memory at once
-    (`make_room`), and the old memory is used again when the last view of it has gone. So memory is bounded by
-    `capacity` rows a stream, however long the session, and only pages that have been written count.
+    (`make_room`), and the old memory is used again when the last view of it has gone. So memory is bounded, however
+    long the session. It begins small and grows with what is held, because a stream takes at least one page for each column.
 
     Thread safety: `frame` is replaced, never changed; the writer replaces it, readers take it once per window.
     `count` is the writer's own.
@@ -120,47 +177,57 @@ class SessionData:
         keep: rows held behind the newest row of a stream.
     """
 
-    def __init__(self, symbols: Sequence[str], intervals: Sequence[Interval], keep: int, capacity: int) -> None:
+    def __init__(self, symbols: Sequence[str], intervals: Sequence[Interval], keep: int) -> None:
         self.symbols = tuple(symbols)
         self.intervals = tuple(intervals)
         self.keep = keep
         self.count = np.zeros((len(intervals), len(symbols)), np.int64)
         self.compactions = 0
         self._unused = Pool()
-        self.frame = self._new_frame(capacity, np.zeros_like(self.count))
+        self.frame = self._new_frame([1] * len(intervals), np.zeros_like(self.count))
 
-    def _new_frame(self, capacity: int, base: NDArray[np.int64]) -> Frame:
+    def _new_frame(self, capacity: Sequence[int], base: NDArray[np.int64]) -> Frame:
         base.flags.writeable = False
-        return Frame(len(self.intervals), len(self.symbols), capacity, base, self._unused)
+        return Frame(len(self.symbols), capacity, base, self._unused)
 
     def make_room(self, rows: NDArray[np.int64]) -> None:
-        """See to it that `rows[s]` more rows fit in every stream of symbol s.
+        """See to it that `rows` more rows fit in every stream. Moves what is kept to new memory if they do not.
 
-        Moves what is kept to new memory if they do not. The memory grows where its capacity is not enough.
+        Args:
+            rows: int64[k, s], at most how many rows each stream will gain.
         """
         frame = self.frame
         held = self.count - frame.base
-        if int((held + rows).max(initial=0)) <= frame.capacity:
+        if ((held + rows).max(axis=1, initial=0) <= frame.capacity).all():
             return
         stay = np.minimum(held, self.keep)
-        need = int((stay + rows).max(initial=0))
-        capacity = max(frame.capacity, need)
-        base: NDArray[np.int64] = self.count - stay
-        moved = self._new_frame(capacity, base.copy())
+        need = (stay + rows).max(axis=1, initial=1)
+        # Where rows are evicted, at least twice the room that is needed makes moves rare; before that, half as much more as there was.
+        evicting = held.max(axis=1, initial=0) > self.keep
+        plenty = _PLENTY_BYTES // (ROW_BYTES * held.size)
+        roomy = np.where(evicting, np.maximum(2 * need, plenty), np.minimum(frame.capacity * 3 // 2, 2 * need))
+        capacity = np.maximum(np.maximum(need, roomy), np.where(evicting, frame.capacity, 1))
+        moved = self._new_frame(capacity.tolist(), (self.count - stay).astype(np.int64))
         for k in range(len(self.intervals)):
-            for s in range(len(self.symbols)):
-                rows_kept = int(stay[k, s])
-                if rows_kept:
-                    start = int(held[k, s]) - rows_kept
-                    for old, new in ((frame.floats, moved.floats), (frame.times, moved.times), (frame.counts, moved.counts)):
-                        new[k, :, s, :rows_kept] = old[k, :, s, start : start + rows_kept]
+            _move(frame, moved, k, held[k], stay[k])
         self.frame = moved
         self.compactions += 1
 
     def trim(self) -> None:
-        """Let go of memory that is kept to be used again."""
+        """Let go of memory that holds no rows: what is kept to be used again, and old pages behind the newest rows."""
         self._unused.close()
+        self.frame.drop_tails(self.count - self.frame.base)
 
     def held_bytes(self) -> int:
         """Bytes of the rows that are held: what the columns would take as bare arrays."""
         return int((self.count - self.frame.base).sum()) * ROW_BYTES
+
+
+def _move(old: Frame, new: Frame, k: int, held: NDArray[np.int64], stay: NDArray[np.int64]) -> None:
+    """Copy the newest `stay[s]` of `held[s]` rows of every stream of interval k to the beginning of `new`."""
+    for source, target in ((old.floats[k], new.floats[k]), (old.times[k], new.times[k]), (old.counts[k], new.counts[k])):
+        if (held == held[0]).all() and (stay == stay[0]).all():
+            target[:, :, : stay[0]] = source[:, :, held[0] - stay[0] : held[0]]
+            continue
+        for s in range(len(held)):
+            target[:, s, : stay[s]] = source[:, s, held[s] - stay[s] : held[s]]

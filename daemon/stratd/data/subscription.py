@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stratd.core.kernel import kernel
 from stratd.core.parking import Parker
+from stratd.data.audit import SEED, mix
 from stratd.data.event_log import EventLog, Segment
 from stratd.data.session_data import Frame, SessionData
 
@@ -20,8 +21,6 @@ SLICE_ONLY: Final = 2  # the bar becomes visible and counts for the slice
 # Events selected at a time. A window's numbers must fit the cache: 16,384 make a callback that reads two indicators a third slower.
 WINDOW_EVENTS: Final = 4_096
 
-_P1: Final = 0x9E3779B97F4A7C15
-_P2: Final = 0xC2B2AE3D27D4EB4F
 # Columns of the selection's state.
 Q_TIME: Final = 0  # close time of the slice that is being collected
 Q_INTERVAL: Final = 1  # its interval
@@ -31,17 +30,8 @@ Q_NOTIFIED: Final = 4  # notifications selected, ever
 Q_EVENTS: Final = 5  # events written by the last call
 
 
-@kernel("u8(u8, u8)")
-def mix(state, word):  # type: ignore[no-untyped-def]  # the kernel signature is its type
-    """One step of the audit hash: order matters, and every bit of `word` reaches every bit of the state."""
-    state = (state ^ word) * np.uint64(_P1)
-    state ^= state >> np.uint64(29)
-    state *= np.uint64(_P2)
-    return state ^ (state >> np.uint64(32))
-
-
 @kernel(
-    "i8(ro i8[:], ro i4[:], ro i8[:], ro f8[:], i8, i8, ro i8[:,:,:,:], ro i8[:,:,:,:], ro i4[:,:,:,:], ro i8[:,:],"
+    "i8(ro i8[:], ro i4[:], ro i8[:], ro f8[:], ro u8[:], i8, i8, ro i8[:,:],"
     " ro i4[:], ro u1[:], ro i8[:], ro u1[:], f8, i8[:], u8[:], i4[:], i8[:], i8[:], i8[:], i8[:])"
 )
 def select(  # type: ignore[no-untyped-def]  # the kernel signature is its type
@@ -49,11 +39,9 @@ def select(  # type: ignore[no-untyped-def]  # the kernel signature is its type
     stream,
     row,
     quality,
+    fingerprint,
     start,
     stop,
-    float_bits,
-    times,
-    counts,
     base,
     slot_of,
     kind,
@@ -133,11 +121,7 @@ def select(  # type: ignore[no-untyped-def]  # the kernel signature is its type
                         out_slot[e] = slot
                         state[Q_NOTIFIED] += 1
                     h = mix(mix(audit[0], np.uint64(close_time[i])), np.uint64(st))
-                    h = mix(mix(h, np.uint64(row[i])), np.uint64(times[k, 0, s, at]))
-                    for f in range(5):
-                        h = mix(h, np.uint64(float_bits[k, f, s, at]))
-                    h = mix(h, np.uint64(counts[k, 0, s, at]) + (np.uint64(counts[k, 1, s, at]) << np.uint64(32)))
-                    audit[0] = mix(h, np.uint64(counts[k, 2, s, at]) + (np.uint64(counts[k, 3, s, at]) << np.uint64(32)))
+                    audit[0] = mix(mix(h, np.uint64(row[i])), fingerprint[i])
             elif kind[slot] != WATCH and sliced[k]:
                 out_slot[e] = -1 - (withheld + slot)
         e += 1
@@ -211,14 +195,13 @@ class StreamSubscription:
             min_quality,
         )
         self._state = np.zeros(6, np.int64)
-        self._audit = np.array([0x243F6A8885A308D3], np.uint64)
+        self._audit = np.array([SEED], np.uint64)
         self._out_slot = np.empty(WINDOW_EVENTS, np.int32)
         self._out_end = np.empty(WINDOW_EVENTS, np.int64)
         self.event_time = np.empty(WINDOW_EVENTS, np.int64)
         self.event_value = np.empty(WINDOW_EVENTS, np.int64)
         self._select = select.load()
         self.last_end = np.zeros(len(slots), np.int64)
-        self._bits: tuple[Frame, NDArray[np.int64]] | None = None
         # The window that was taken last, and where the selection stood before it.
         self._window: tuple[Segment, int, int, Frame, NDArray[np.int64], int]
 
@@ -262,11 +245,9 @@ class StreamSubscription:
 
     def _select_into(self, room: int) -> int:
         segment, _, published, frame, _, _ = self._window
-        if self._bits is None or self._bits[0] is not frame:
-            self._bits = (frame, frame.ro_floats.view(np.int64))
         self._position = self._select(
-            segment.close_time, segment.stream, segment.row, segment.quality, self._position, published,
-            self._bits[1], frame.ro_times, frame.ro_counts, frame.base, *self._tables, self._state, self._audit,
+            segment.close_time, segment.stream, segment.row, segment.quality, segment.fingerprint,
+            self._position, published, frame.base, *self._tables, self._state, self._audit,
             self._out_slot[:room], self._out_end, self.event_time, self.event_value, self.last_end,
         )  # fmt: skip
         return int(self._state[Q_EVENTS])

@@ -21,7 +21,7 @@ from stratd.errors import DataError, NotSubscribed, StrategySetupError
 from stratd.indicators.base import Indicator
 from stratd.indicators.handle import IndicatorHandle
 from stratd.model import MINUTE_NS, Instrument, Interval, Side, Signal
-from stratd.strategy.signals import SignalRecord
+from stratd.strategy.signals import SignalFields
 
 _BEFORE: Final = -(2**62)
 
@@ -90,7 +90,7 @@ class StrategyContext:
         self._computed: list[int] = []  # slots that have indicators
         self._frame: Frame | None = None
         self._columns: list[list[tuple[IndicatorHandle, tuple[NDArray[np.float64], ...]]]] = []
-        self._signals: list[SignalRecord] = []
+        self._signals: list[SignalFields] = []
         self._open = True  # setup is still running
         self._moment = Moment()
         self._current: BarSeries | Moment = self._moment
@@ -210,32 +210,60 @@ class StrategyContext:
         stop_price: float | None = None,
         take_profit_price: float | None = None,
     ) -> None:
-        """Emit a signal, decided at the event being handled. See `Signal` for the arguments and their errors."""
-        side = side if type(side) is Side else Side(side)
-        self.emit(Signal(symbol, side, strength, reason, target_weight, limit_price, stop_price, take_profit_price))
-
-    def emit(self, signal: Signal) -> None:
-        """Emit a signal, decided at the event being handled.
+        """Emit a signal, decided at the event being handled. See `Signal` for the arguments.
 
         Raises:
+            ValueError: an argument that a `Signal` cannot have.
             DataError: the session has no such symbol.
             StrategySetupError: there is no event yet.
         """
-        number = self._must_know(signal.symbol)
+        side = side if type(side) is Side else Side(side)
+        if (
+            not 0.0 <= strength <= 1.0
+            or target_weight is not None
+            or limit_price is not None
+            or stop_price is not None
+            or take_profit_price is not None
+            or type(reason) is not str
+        ):
+            # Making a Signal checks all of this. The rest needs no check, and a Signal costs more than all that follows.
+            Signal(symbol, side, strength, reason, target_weight, limit_price, stop_price, take_profit_price)
+        number = self._symbol_index.get(symbol)
+        if number is None:
+            number = self._must_know(symbol)
         current = self._current
         if isinstance(current, Moment):
-            if current.time == _BEFORE:
-                raise StrategySetupError(self.name, "signals are decided on events; there is none before the first bar")
-            now, open_time = current.time, current.time
-            if current.interval is not None:
-                open_time = now - current.interval.duration_ns
-                series = self._series.get((signal.symbol, current.interval))
-                if series is not None and series._hi and series._close_time.item(series._hi - 1) == now:
-                    open_time = series._open_time.item(series._hi - 1)
+            now, open_time = current.time, self._open_time_at(current, symbol)
         else:
-            now = current._close_time.item(current._hi - 1)
-            open_time = current._open_time.item(current._hi - 1)
-        self._signals.append(SignalRecord(now, open_time, number, signal))
+            row = current._hi - 1
+            now, open_time = current._close_time.item(row), current._open_time.item(row)
+        self._signals.append(
+            (now, open_time, number, side, strength, reason, target_weight, limit_price, stop_price, take_profit_price)
+        )
+
+    def emit(self, signal: Signal) -> None:
+        """Emit a signal, decided at the event being handled. Errors as for `signal`."""
+        self.signal(
+            signal.symbol,
+            signal.side,
+            strength=signal.strength,
+            reason=signal.reason,
+            target_weight=signal.target_weight,
+            limit_price=signal.limit_price,
+            stop_price=signal.stop_price,
+            take_profit_price=signal.take_profit_price,
+        )
+
+    def _open_time_at(self, moment: Moment, symbol: str) -> int:
+        """Open time of the bar that a signal at a slice or session event belongs to."""
+        if moment.time == _BEFORE:
+            raise StrategySetupError(self.name, "signals are decided on events; there is none before the first bar")
+        if moment.interval is None:
+            return moment.time
+        series = self._series.get((symbol, moment.interval))
+        if series is not None and series._hi and series._close_time.item(series._hi - 1) == moment.time:
+            return series._open_time.item(series._hi - 1)
+        return moment.time - moment.interval.duration_ns
 
     # For the thread that runs the strategy.
 

@@ -120,7 +120,7 @@ def build_session(
     block_minutes = max(1, min(options.block_minutes or config.block_minutes, BLOCK_ROWS // symbols))
     # When rows are moved, everything before the coming block is published, and readers are at most a window behind.
     keep = config.history_bars + window + 1
-    data = SessionData(market.symbols, market.intervals, keep, 2 * (keep + block_minutes + 1))
+    data = SessionData(market.symbols, market.intervals, keep)
     derivation = build_derivation(config.instruments(), market, data, latest_ns)
     log = EventLog()
     core = current_core() if window <= PINNED_WINDOW else None

@@ -162,7 +162,7 @@ class SessionConfig(ConfigModel):
     window: int = Field(
         4096, strict=True, ge=1, le=1_000_000, description="steps that the slowest strategy may be behind the data"
     )
-    block_minutes: int = Field(4096, strict=True, ge=1, le=1_000_000, description="minutes taken from the feed at a time")
+    block_minutes: int = Field(16_384, strict=True, ge=1, le=1_000_000, description="minutes taken from the feed at a time")
     barrier_timeout_seconds: float = Field(
         60,
         strict=True,

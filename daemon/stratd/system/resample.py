@@ -55,7 +55,7 @@ def resample_file(
     clock = SystemClock()
     table = load_calendar(calendar, extended_hours, clock)
     market = Market((symbol,), (MINUTE_1, interval), {symbol: instrument}, (table,), {symbol: 0}, 1)
-    data = SessionData(market.symbols, market.intervals, 1, 4 * _BLOCK_MINUTES)
+    data = SessionData(market.symbols, market.intervals, 1)
     derivation = build_derivation((instrument,), market, data, clock.now_ns() + DAY_NS)
     feed = ReplayFeed([ReplaySource(source, symbol)])
     counts = np.zeros(len(Reject), np.int64)

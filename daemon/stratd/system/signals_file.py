@@ -49,9 +49,9 @@ def write_signals(path: Path, threads: Sequence[StrategyThread], symbols: Sequen
             "open_time": pa.array([record.open_time for _, _, _, record in rows], pa.timestamp("ns", "UTC")),
             "strategy": pa.array([threads[order].name for _, order, _, _ in rows], pa.string()),
             "symbol": pa.array([symbols[record.symbol] for _, _, _, record in rows], pa.string()),
-            "side": pa.array([str(record.signal.side) for _, _, _, record in rows], pa.string()),
-            "strength": pa.array([record.signal.strength for _, _, _, record in rows], pa.float64()),
-            "reason": pa.array([record.signal.reason for _, _, _, record in rows], pa.string()),
+            "side": pa.array([str(record.side) for _, _, _, record in rows], pa.string()),
+            "strength": pa.array([record.strength for _, _, _, record in rows], pa.float64()),
+            "reason": pa.array([record.reason for _, _, _, record in rows], pa.string()),
         }
     )
     if path.suffix == ".csv":

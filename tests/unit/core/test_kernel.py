@@ -252,7 +252,9 @@ def test_parse_signature_gives_numbas_types(text: str, expected: Any) -> None:
     assert module._parse_signature(text) == expected
 
 
-@pytest.mark.parametrize("text", ["f8", "f9(i8)", "f8(i8", "f8(i8,,i8)", "f8(i8,)", "f8(ro i8)", "f8(i8 [:] ro)", "(i8)", "f8(i8[2])", ""])
+@pytest.mark.parametrize(
+    "text", ["f8", "f9(i8)", "f8(i8", "f8(i8,,i8)", "f8(i8,)", "f8(ro i8)", "f8(i8 [:] ro)", "(i8)", "f8(i8[2])", ""]
+)
 def test_parse_signature_that_is_none_says_so(text: str) -> None:
     with pytest.raises(KernelError, match="signature"):
         module._parse_signature(text)

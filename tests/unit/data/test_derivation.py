@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stratd.data.audit import fingerprint
 from stratd.data.block import BarBlock
 from stratd.data.calendars import concatenate, table_from_sessions, utc_table
 from stratd.data.derivation import Derivation, minutes_between, take_in
 from stratd.data.session_data import SessionData
 from stratd.model import MINUTE_NS, Interval
 from stratd.testing.bars import nanoseconds
+
+from ...support.tight import tight_memory  # noqa: F401 - a fixture for all tests here
 
 DAY = 1440 * MINUTE_NS
 START = nanoseconds("2024-01-02T00:00")
@@ -25,7 +28,7 @@ TABLES = (utc_table(), table_from_sessions("XTST", CORNERS, True))
 
 
 def derivation(call: Any) -> Derivation:
-    data = SessionData("ABC", INTERVALS, 40, 50)
+    data = SessionData("ABC", INTERVALS, 40)
     made = Derivation(
         data, concatenate(TABLES, INTERVALS), np.array([0, 1, 1], np.int64), np.array([0, 1, 0], np.uint8), START + 10 * DAY
     )  # fmt: skip
@@ -43,7 +46,9 @@ def blocks(draw: st.DrawFn) -> list[BarBlock]:
         for _ in range(draw(st.integers(1, 5))):
             minute += draw(st.sampled_from([1, 1, 1, 2, 7, 1400]))
             for symbol in draw(st.lists(st.integers(-1, 2), max_size=5).map(sorted)):
-                times.append(START + minute * MINUTE_NS + draw(st.sampled_from([0] * 12 + [1, -3 * MINUTE_NS, 20 * DAY, -(2**62)])))
+                times.append(
+                    START + minute * MINUTE_NS + draw(st.sampled_from([0] * 12 + [1, -3 * MINUTE_NS, 20 * DAY, -(2**62)]))
+                )
                 symbols.append(symbol)
                 low = draw(st.sampled_from([1.0, 2.0, 3.0]))
                 row = [low, low + 1, low, low + draw(st.sampled_from([0.0, 0.5, 1.0])), draw(st.sampled_from([0.0, 5.0]))]
@@ -72,7 +77,23 @@ def state_of(made: Derivation) -> list[Any]:
 
 
 def logged(segment: Any) -> list[Any]:
-    return [getattr(segment, name).tolist() for name in ("close_time", "stream", "row", "quality", "step_end")] + [segment.start]
+    return [getattr(segment, name).tolist() for name in ("close_time", "stream", "row", "quality", "fingerprint", "step_end")] + [
+        segment.start
+    ]
+
+
+def fingerprints(made: Derivation, segment: Any) -> list[int]:
+    """Those of the rows that a segment stands for, read from the columns."""
+    frame, found = made.data.frame, []
+    for stream, row in zip(segment.stream.tolist(), segment.row.tolist(), strict=True):
+        k, s = divmod(stream, 3)
+        if k >= len(INTERVALS):
+            found.append(0)
+            continue
+        at = row - int(frame.base[k, s])
+        cells = [matrix[k, f, s, at].item() for matrix, f in [(frame.ro_times, 0), *[(frame.ro_floats, f) for f in range(5)]]]
+        found.append(int(fingerprint.load()(*cells, *frame.ro_counts[k, :, s, at].tolist())))
+    return found
 
 
 @settings(deadline=None, max_examples=40)
@@ -84,6 +105,7 @@ def test_take_in_in_python_does_what_the_compiled_one_does(given_blocks: list[Ba
         found: list[Any] = []
         for block in given_blocks:
             segment, codes = made.take(block)
+            assert segment.fingerprint.tolist() == fingerprints(made, segment)
             found += [logged(segment), codes.tolist()]
         found += [logged(made.finish()), state_of(made)]
         results.append(found)

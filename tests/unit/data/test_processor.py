@@ -14,6 +14,7 @@ from stratd.testing.bars import nanoseconds, series
 
 from ...support.row_feed import RowFeed
 from ...support.spine import Spine
+from ...support.tight import tight_memory  # noqa: F401 - a fixture for all tests here
 
 DEADLINE = 20.0
 ROWS = series([100.0 + i % 7 for i in range(60)])
@@ -79,7 +80,8 @@ def test_join_before_start_says_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [FeedError("a.csv", "torn"), OSError(5, "Input/output error"), EOFError("cut short"), RuntimeError("odd"), AssertionError()]
+    "error",
+    [FeedError("a.csv", "torn"), OSError(5, "Input/output error"), EOFError("cut short"), RuntimeError("odd"), AssertionError()],
 )
 def test_run_whatever_the_feed_raises_ends_the_session_with_its_reason(error: Exception, tmp_path: Path) -> None:
     spine = Spine(results=tmp_path)
@@ -146,4 +148,4 @@ def test_run_gives_back_memory_that_was_kept_to_be_used_again(tmp_path: Path) ->
     spine.processor.start()
     assert spine.processor.join(DEADLINE)
     assert spine.data.compactions > 2
-    assert not spine.data._unused
+    assert not spine.data._unused._unused

@@ -12,9 +12,9 @@ from stratd.model import MINUTE_NS, BarFlags
 from ...support.raw_log import FIELDS, RawLog, cells, minutes, wrong_cells
 
 
-def read(rows: int, cursor: int | None = None, history: int = 5, keep: int = 50, capacity: int = 400) -> BarSeries:
+def read(rows: int, cursor: int | None = None, history: int = 5, keep: int = 50) -> BarSeries:
     """A series of a stream with `rows` rows, its reader at `cursor`."""
-    raw = RawLog(keep=keep, capacity=capacity)
+    raw = RawLog(keep=keep)
     for first in range(0, rows, 20):
         raw.append(minutes(min(20, rows - first), first=first))
     series = raw.series(history=history)
@@ -24,10 +24,10 @@ def read(rows: int, cursor: int | None = None, history: int = 5, keep: int = 50,
 
 
 @settings(deadline=None, max_examples=80)
-@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 20), st.integers(25, 40))
-def test_series_shows_the_newest_rows_up_to_the_cursor_and_no_other(rows: int, behind: int, history: int, capacity: int) -> None:
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 20))
+def test_series_shows_the_newest_rows_up_to_the_cursor_and_no_other(rows: int, behind: int, history: int) -> None:
     cursor = max(0, rows - min(behind, 20))
-    series = read(rows, cursor, history, keep=40, capacity=capacity)
+    series = read(rows, cursor, history, keep=40)
     assert series.count == cursor
     assert len(series) == min(cursor, history)
     assert series.first_held == cursor - len(series)
@@ -64,7 +64,9 @@ def test_getitem_row_that_is_not_there_is_an_index_error(index: int) -> None:
 
 @pytest.mark.parametrize("index", [0, 19, -11, -30])
 def test_getitem_row_further_back_than_history_says_what_to_do(index: int) -> None:
-    with pytest.raises(HistoryExceeded, match=r"A 1m: row \d+ is no longer held, the first one held is 20; raise history_bars \(now 10\)"):
+    with pytest.raises(
+        HistoryExceeded, match=r"A 1m: row \d+ is no longer held, the first one held is 20; raise history_bars \(now 10\)"
+    ):
         read(30, 30, history=10)[index]
 
 
@@ -115,7 +117,7 @@ def test_column_shows_no_later_row_by_any_index_or_slice() -> None:
 
 
 def test_take_frame_moves_the_memory_and_not_the_cursor() -> None:
-    raw = RawLog(keep=30, capacity=60)
+    raw = RawLog(keep=30)
     raw.append(minutes(50))
     series = raw.series(history=20)
     series.take_frame(raw.data.frame)

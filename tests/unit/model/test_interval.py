@@ -39,7 +39,9 @@ def test_interval_prints_in_the_largest_unit_that_fits(text: str, canonical: str
     assert str(Interval(text)) == canonical
 
 
-@pytest.mark.parametrize("text", ["", "m", "5", "0m", "-5m", "5M", "5min", "1.5h", "05m", "1h30m", "1w", "5m\n5m", None, 5, b"5m", 5.0])
+@pytest.mark.parametrize(
+    "text", ["", "m", "5", "0m", "-5m", "5M", "5min", "1.5h", "05m", "1h30m", "1w", "5m\n5m", None, 5, b"5m", 5.0]
+)
 def test_interval_other_text_is_refused_with_an_example(text: object) -> None:
     with pytest.raises(ValueError, match="such as 1m, 15m"):
         Interval(text)  # type: ignore[arg-type]

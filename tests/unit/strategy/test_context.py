@@ -105,7 +105,9 @@ def test_bars_any_spelling_of_an_interval_gives_the_one_series(ctx: StrategyCont
     assert ctx.bars("SPY", "60m") is found
 
 
-@pytest.mark.parametrize(("symbol", "interval"), [("SPY", "5m"), ("BTC/USD", "1m"), ("NONE", "1m"), ("SPY", "soon"), ("SPY", "15m")])
+@pytest.mark.parametrize(
+    ("symbol", "interval"), [("SPY", "5m"), ("BTC/USD", "1m"), ("NONE", "1m"), ("SPY", "soon"), ("SPY", "15m")]
+)
 def test_bars_of_another_stream_is_an_error_that_says_what_there_is(ctx: StrategyContext, symbol: str, interval: str) -> None:
     ctx.subscribe("SPY", "1m")
     with pytest.raises(NotSubscribed, match=r"ctx\.subscribe") as caught:
@@ -137,6 +139,38 @@ def test_emit_before_the_first_event_is_refused(ctx: StrategyContext) -> None:
         ctx.signal("SPY", Side.BUY)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"side": "hold"}, {"strength": 1.5}, {"strength": float("nan")}, {"reason": 5}, {"reason": None}, {"target_weight": float("inf")},
+        {"limit_price": 0.0}, {"stop_price": -1.0}, {"take_profit_price": float("nan")},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("price", [{}, {"limit_price": 10.0}])
+def test_signal_that_a_signal_cannot_be_is_refused_where_it_is_made(ctx: StrategyContext, wrong: Any, price: Any) -> None:
+    ctx._moment.time = MINUTE_NS
+    values: dict[str, Any] = {"side": Side.BUY, **price, **wrong}
+    with pytest.raises((ValueError, TypeError)):
+        ctx.signal("SPY", **values)
+    assert ctx._signals == []
+
+
+def test_signal_and_emit_keep_the_same() -> None:
+    records = []
+    for way in ("signal", "emit"):
+        ctx = StrategyContext("one", market(SYMBOLS, INTERVALS))
+        ctx._moment.time = MINUTE_NS
+        values: dict[str, Any] = {
+            "strength": 0.5, "reason": "because", "target_weight": -0.1, "limit_price": 10.0, "stop_price": 9.0, "take_profit_price": 12.0,
+        }  # fmt: skip
+        for some in ({}, values):
+            ctx.signal("SPY", "sell", **some) if way == "signal" else ctx.emit(Signal("SPY", Side.SELL, **some))  # type: ignore[arg-type]
+        records.append(list(ctx._signals))
+    assert records[0] == records[1]
+    assert [record[:3] for record in records[0]] == [(MINUTE_NS, MINUTE_NS, SYMBOLS.index("SPY"))] * 2
+    assert records[0][1][3:] == (Side.SELL, *values.values())
+
+
 @pytest.mark.parametrize("call", ["emit", "session"])
 def test_symbol_that_the_session_does_not_have_is_an_error_with_the_nearest(ctx: StrategyContext, call: str) -> None:
     with pytest.raises(DataError, match="no symbol 'SPX'; did you mean SPY"):
@@ -151,7 +185,7 @@ def test_session_is_that_of_the_minute_before_now() -> None:
     ctx = StrategyContext("one", market(("BTC", "SPY"), tables=tables, calendar_of={"BTC": 0, "SPY": 1}))
     found = {}
     for minute in (1, 10, 12, 13, 20, 21, 22, 23):
-        ctx._moment.time = day + minute * MINUTE_NS
+        ctx._moment.time, ctx._moment.minute = day + minute * MINUTE_NS, day + (minute - 1) * MINUTE_NS
         assert ctx.now == day + minute * MINUTE_NS
         assert ctx.session("BTC") == (day, day + 1440 * MINUTE_NS)
         found[minute] = ctx.session("SPY")

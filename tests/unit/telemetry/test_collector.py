@@ -13,6 +13,7 @@ from stratd.telemetry.collector import SessionCollector, SessionParts
 from stratd.testing.bars import bars
 
 from ...support.spine import Spine, market
+from ...support.tight import tight_memory  # noqa: F401 - a fixture for all tests here
 from ..strategy.test_thread import Bars, Slices, both
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
