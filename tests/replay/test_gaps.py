@@ -338,12 +338,13 @@ def test_row_with_a_time_that_cannot_be_read_is_rejected_and_the_rows_around_it_
 
 
 @pytest.mark.parametrize(("window", "block"), SIZES)
-def test_row_outside_the_session_is_a_minute_of_the_feed_and_so_moves_the_watermark(window: int, block: int) -> None:
-    # Rule 2: the watermark is the close of the last complete minute of the merged feed. The close at 18:00 lies before it.
+def test_row_outside_the_session_says_nothing_about_any_minute(window: int, block: int) -> None:
+    # Rule 2: such a row is no minute of the feed, so the close at 18:00 lies beyond the watermark.
     listed = (Listed("AAA", "XNYS", NEW_YORK),)
     rows = bars("2015-12-24T17:58 100\n2015-12-24T18:03 100", symbol="AAA")
     played = play(config_of(listed), RowFeed(rows), window, block)
     assert played.result.rejected == {"outside_session": 1}
+    assert "session_close" not in {seen.what for seen in played.seen("only")}
     assert_as_expected(played, expect(rows, listed, INTERVALS))
 
 
@@ -356,8 +357,8 @@ def test_row_that_cannot_be_used_is_a_minute_of_the_feed_and_so_moves_the_waterm
 
 
 @pytest.mark.parametrize(("window", "block"), SIZES)
-def test_row_older_than_a_row_outside_the_session_is_out_of_order(window: int, block: int) -> None:
-    # Rule 6: a row older than the last row of its symbol is not used.
+def test_row_older_than_a_row_outside_the_session_is_used(window: int, block: int) -> None:
+    # Rules 2 and 6: a row outside the session makes no other row late.
     listed = (Listed("AAA", "XNYS", NEW_YORK),)
     times = ("2015-12-23T20:55", "2015-12-23T21:03", "2015-12-23T20:57", "2015-12-24T14:30")
     rows = [good("AAA", 0, nanoseconds(time)) for time in times]

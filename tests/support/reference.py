@@ -118,6 +118,11 @@ def defects(row: BarRow, listed: Listed | None) -> frozenset[str]:
     return frozenset()
 
 
+def timely(row: BarRow, listed: Listed | None) -> bool:
+    """Rule 2: whether a row says anything about a minute."""
+    return listed is not None and not row.open_time % MINUTE and listed.is_open(row.open_time)
+
+
 def expect(rows: Sequence[BarRow], market: Sequence[Listed], intervals: Sequence[int]) -> Expected:
     """Everything that follows from rows in feed order.
 
@@ -143,9 +148,9 @@ def expect(rows: Sequence[BarRow], market: Sequence[Listed], intervals: Sequence
             kinds |= {"duplicate_same" if row == same else "duplicate_conflicting"}
         elif not kinds:
             found.used[row.symbol][row.open_time] = row
-        elif listed is not None and not row.open_time % MINUTE and listed.is_open(row.open_time):
+        elif timely(row, listed):
             found.lost[row.symbol].add(row.open_time)
-        if listed is not None and not row.open_time % MINUTE:
+        if timely(row, listed):
             newest[row.symbol] = max(row.open_time, newest.get(row.symbol, 0))
         found.kinds.append(kinds or "used")
     for listed in market:
@@ -200,11 +205,12 @@ def _slices(bars: Sequence[Event], market: Sequence[Listed], intervals: Sequence
 
 
 def _sessions(rows: Sequence[BarRow], market: Sequence[Listed]) -> list[Event]:
-    """Rules 1, 2 and 10: from the first minute of the feed to the end of its last one, whatever its rows are worth."""
-    if not rows:
+    """Rules 1, 2 and 10: from the first minute of the feed to the end of its last one, whatever its rows' prices are worth."""
+    by_symbol = {one.symbol: one for one in market}
+    times = [row.open_time for row in rows if timely(row, by_symbol.get(row.symbol))]
+    if not times:
         return []
-    last = max(row.open_time for row in rows)
-    first, end = rows[0].open_time, last - last % MINUTE + MINUTE
+    first, end = times[0], max(times) + MINUTE
     events = []
     calendars: dict[str, Listed] = {}
     for listed in market:

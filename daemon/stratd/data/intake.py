@@ -57,7 +57,7 @@ _HEADER: Final = ("source", "line", "symbol", "open_time", "open", "high", "low"
 
 
 class RejectsFile:
-    """Keeps every row that was not used, with its reason, as CSV. Made when the first such row comes.
+    """Keeps every row that was not used, with its reason, as CSV. Made when the first such row comes; one of an earlier run goes.
 
     Thread safety: used by the data-processor's thread; `counts` may be read by others.
     """
@@ -66,6 +66,7 @@ class RejectsFile:
         self.path = path
         self.counts: NDArray[np.int64] = np.zeros(len(Reject), np.int64)
         self._file: TextIO | None = None
+        path.unlink(missing_ok=True)
 
     def keep(self, block: BarBlock, codes: NDArray[np.uint8], symbols: Sequence[str], sources: Sequence[str]) -> None:
         """Count and write the rows of `block` whose code is not USED.

@@ -316,8 +316,8 @@ class StrategyContext:
         number = self._symbol_index.get(symbol)
         if number is None:
             near = nearest(symbol, self.symbols)
-            hint = f"; did you mean {near}?" if near else ""
-            raise DataError(f"the session has no symbol {symbol!r}{hint or f'; it has {chr(44).join(self.symbols[:20])}'}")
+            meant = f"; did you mean {near}?" if near else f"; it has {', '.join(self.symbols[:20])}"
+            raise DataError(f"the session has no symbol {symbol!r}{meant}")
         return number
 
     def _must_be_open(self, what: str) -> None:

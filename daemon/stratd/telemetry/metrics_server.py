@@ -38,8 +38,9 @@ class MetricsServer:
         registry.register(collector)
         try:
             self._server = make_server(address, port, make_wsgi_app(registry), _Server, handler_class=_SilentHandler)
-        except OSError as error:
-            raise UsageError(f"--metrics-port {port}: {error.strerror or error}; choose another port") from error
+        except (OSError, OverflowError) as error:  # the latter for numbers that are no ports
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"--metrics-port {port}: {reason}; choose another port") from error
         self.port = int(self._server.server_port)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_POLL_SECONDS,), name="metrics-server", daemon=True

@@ -319,7 +319,7 @@ Expected = tuple[int, int, str, float, int, int]
 def lay_out(
     path: Path, index: int, symbol: str | None, steps: list[tuple[float | None, str, tuple[str, float], int]]
 ) -> list[tuple[tuple[int, ...], Expected]]:
-    """Writes a file; returns its rows with their keys, by plain Python: (effective time, rank, source, line)."""
+    """Writes a file; returns its rows with their keys, by plain Python: (effective minute, rank, source, line)."""
     text, rows, latest, now = [], [], -1, 0.0
     for line, (step, name, (cell, value), ragged) in enumerate([*START, *steps], start=1):
         now += step or 0
@@ -329,7 +329,12 @@ def lay_out(
         text.append(",".join(cells[: len(cells) + min(ragged, 0)] if symbol is None else cells[1 : len(cells) + min(ragged, 0)]))
         whose = name if symbol is None else symbol
         rank = {"AAA": 0, "BBB": 1}.get(whose, 2)
-        rows.append(((latest, rank, index, line), (open_time, rank, whose, math.nan if ragged else value, index, line)))
+        rows.append(
+            (
+                (latest - latest % MINUTE_NS, rank, index, line),
+                (open_time, rank, whose, math.nan if ragged else value, index, line),
+            )
+        )
         if step is not None and step < 0:
             now -= step
     path.write_text(("symbol," if symbol is None else "") + HEADER + "\n".join(text) + "\n")
