@@ -36,7 +36,13 @@ from tests.docs.generated import PARTS, ROOT, part, play_demo, run_output
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 # What a reader makes by following the documents, and what a run makes.
-MADE = {"strategies/my_idea.py", "tests/strategies/test_my_idea.py", "signals.csv", "strategies/production/my_strategy.py"}
+MADE = {
+    "bench/out/",
+    "strategies/my_idea.py",
+    "tests/strategies/test_my_idea.py",
+    "signals.csv",
+    "strategies/production/my_strategy.py",
+}
 KINDS = {("python",), ("python", "strategy"), ("json", "session"), ("console",), ("text",)}
 SESSION: dict[str, Any] = {
     "calendar": "XNYS",

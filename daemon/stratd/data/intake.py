@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import Final, TextIO
@@ -66,7 +67,8 @@ class RejectsFile:
         self.path = path
         self.counts: NDArray[np.int64] = np.zeros(len(Reject), np.int64)
         self._file: TextIO | None = None
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
 
     def keep(self, block: BarBlock, codes: NDArray[np.uint8], symbols: Sequence[str], sources: Sequence[str]) -> None:
         """Count and write the rows of `block` whose code is not USED.
