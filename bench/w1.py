@@ -82,7 +82,7 @@ def bare_parts(path: Path) -> tuple[Any, Any, int]:
     market = build_market(config, clock)
     size = min(config.block_minutes, BLOCK_ROWS // len(market.symbols))
     keep = config.history_bars + min(config.window, WINDOW_ROWS // len(market.symbols)) + 1
-    data = SessionData(market.symbols, market.intervals, keep, 2 * (keep + size + 1))
+    data = SessionData(market.symbols, market.intervals, keep)
     return data, build_derivation(config.instruments(), market, data, clock.now_ns() + DAY_NS), size
 
 

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first example of a test may have to compile a kernel. In CI examples are the same in every run; by hand they are not.
+settings.register_profile("stratd", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("stratd")
 
 _skipped: list[str] = []
 

@@ -25,6 +25,7 @@ def mark_last(stream, start, stop, offset, first, reader, mark):  # type: ignore
 
 
 _GRACE_SECONDS: Final = 1.0
+_FEW: Final = 4  # log entries
 _LISTED: Final = 16  # steps published at a time, below which a list of them pays
 
 
@@ -65,6 +66,7 @@ class Gate:
         for number, reader in enumerate(readers):
             for stream in reader.streams:
                 by_stream[stream].append(number)
+        self._by_stream = by_stream
         self._first = np.cumsum([0, *(len(numbers) for numbers in by_stream)], dtype=np.int64)
         self._reader = np.array([number for numbers in by_stream for number in numbers], np.int64)
         self._mark: NDArray[np.int64] = np.zeros(len(readers), np.int64)
@@ -88,23 +90,32 @@ class Gate:
             if not self._make_room(upto - step) or self.stopping:
                 return False
             end = int(steps[upto - 1])
-            before = self._mark.copy()
-            self._mark_last(segment.stream, position, end, segment.start, self._first, self._reader, self._mark)
-            waited_for = [
-                (reader, int(mark))
-                for reader, mark, changed in zip(self._readers, self._mark, self._mark != before, strict=True)
-                if changed
-            ]
+            waited_for = self._readers_of(segment, position, end)
             segment.published = end
             self.published = segment.start + end
             # At a segment's end everybody is woken, so that a reader of quiet streams does not hold old segments for ever.
-            for reader in (entry[0] for entry in waited_for) if upto < len(steps) else self._readers:
-                reader.reader.wake()
+            if upto < len(steps):
+                for entry in waited_for:
+                    entry[0].reader.wake()
+            else:
+                self.wake_all()
             self._out.append((upto - step, waited_for))
             self._steps_out += upto - step
             self.steps += upto - step
             position, step = end, upto
         return True
+
+    def _readers_of(self, segment: Segment, start: int, stop: int) -> list[tuple[StreamSubscription, int]]:
+        """Who has events among entries [start, stop), and the log position that each has to reach."""
+        if stop - start <= _FEW:
+            # A few entries are faster gone through here than by calling a kernel.
+            marks: dict[int, int] = {}
+            for number, stream in enumerate(segment.stream[start:stop].tolist(), segment.start + start + 1):
+                marks.update(dict.fromkeys(self._by_stream[stream], number))
+            return [(self._readers[reader], mark) for reader, mark in marks.items()]
+        self._mark.fill(0)
+        self._mark_last(segment.stream, start, stop, segment.start, self._first, self._reader, self._mark)
+        return [(reader, mark) for reader, mark in zip(self._readers, self._mark.tolist(), strict=True) if mark]
 
     def drain(self) -> bool:
         """Wait until readers have handled all that was published. False if stopped before."""

@@ -202,10 +202,12 @@ class SessionData:
             return
         stay = np.minimum(held, self.keep)
         need = (stay + rows).max(axis=1, initial=1)
-        # Where rows are evicted, at least twice the room that is needed makes moves rare; before that, half as much more as there was.
+        # Where rows are evicted, at least twice the room that is needed makes moves rare. Before that, room for three such
+        # blocks at first, then half as much more as there was: pages that are not written cost nothing.
         evicting = held.max(axis=1, initial=0) > self.keep
         plenty = _PLENTY_BYTES // (ROW_BYTES * held.size)
-        roomy = np.where(evicting, np.maximum(2 * need, plenty), np.minimum(frame.capacity * 3 // 2, 2 * need))
+        growing = 3 * need if self.compactions == 0 else np.minimum(frame.capacity * 3 // 2, 2 * need)
+        roomy = np.where(evicting, np.maximum(2 * need, plenty), growing)
         capacity = np.maximum(np.maximum(need, roomy), np.where(evicting, frame.capacity, 1))
         moved = self._new_frame(capacity.tolist(), (self.count - stay).astype(np.int64))
         for k in range(len(self.intervals)):

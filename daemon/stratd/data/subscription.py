@@ -195,6 +195,7 @@ class StreamSubscription:
             min_quality,
         )
         self._state = np.zeros(6, np.int64)
+        self._before = np.zeros(6, np.int64)
         self._audit = np.array([SEED], np.uint64)
         self._out_slot = np.empty(WINDOW_EVENTS, np.int32)
         self._out_end = np.empty(WINDOW_EVENTS, np.int64)
@@ -203,7 +204,7 @@ class StreamSubscription:
         self._select = select.load()
         self.last_end = np.zeros(len(slots), np.int64)
         # The window that was taken last, and where the selection stood before it.
-        self._window: tuple[Segment, int, int, Frame, NDArray[np.int64], int]
+        self._window: tuple[Segment, int, int, Frame, int]
 
     # The reader's side.
 
@@ -225,32 +226,34 @@ class StreamSubscription:
                 return None
             else:
                 self.reader.wait(self._has_news)
-        self._window = (segment, self._position, published, data.frame, self._state.copy(), int(self._audit[0]))
+        frame = data.frame
+        self._before[:] = self._state
+        self._window = (segment, self._position, published, frame, self._audit.item())
         if self.detached:
             # The writer no longer waits, so the frame may have moved past the rows of this window. Whoever finds
             # `detached` unset here took the frame while the writer was still held back.
             return None
-        events = self._select_into(WINDOW_EVENTS)
-        return self._window[3], self._out_slot[:events].tolist(), self._out_end[:events].tolist()
+        events = self._select_into(self._out_slot)
+        return frame, self._out_slot[:events].tolist(), self._out_end[:events].tolist()
 
     def cut_window(self, events: int) -> None:
         """The reader ends within its window: undo the selection, and select only the first `events` events again.
 
         What was hashed and counted is then what the reader was really given, however long the window was.
         """
-        _, self._position, _, _, state, audit = self._window
-        self._state[:] = state
+        _, self._position, _, _, audit = self._window
+        self._state[:] = self._before
         self._audit[0] = audit
-        self._select_into(events)
+        self._select_into(self._out_slot[:events])
 
-    def _select_into(self, room: int) -> int:
-        segment, _, published, frame, _, _ = self._window
+    def _select_into(self, out_slot: NDArray[np.int32]) -> int:
+        segment, _, published, frame, _ = self._window
         self._position = self._select(
             segment.close_time, segment.stream, segment.row, segment.quality, segment.fingerprint,
             self._position, published, frame.base, *self._tables, self._state, self._audit,
-            self._out_slot[:room], self._out_end, self.event_time, self.event_value, self.last_end,
+            out_slot, self._out_end, self.event_time, self.event_value, self.last_end,
         )  # fmt: skip
-        return int(self._state[Q_EVENTS])
+        return self._state.item(Q_EVENTS)
 
     def done(self) -> None:
         """The window of the last `take` has been worked through."""

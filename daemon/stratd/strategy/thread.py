@@ -143,6 +143,8 @@ class StrategyThread:
         self._entries.clear()  # the hot loop looks every event up here: the next look-up fails and the loop ends
         if threading.current_thread() is not self._thread:
             self._count()
+            with self._counting:
+                self.durations.settle()
         self.subscription.detach()
 
     def _main(self) -> None:
@@ -164,6 +166,7 @@ class StrategyThread:
             self.state = State.STOPPED
         self._guard("teardown", self.strategy.teardown)
         self._count()
+        self.durations.settle()
 
     def run(self) -> str:
         """Loop two: take a window, run it, say so. Returns why it stopped."""
@@ -211,7 +214,7 @@ class StrategyThread:
                 if self._failed(error) or self._abandoned:
                     break
         self._count()
-        if subscription.held_back and not self._held_said:
+        if not self._held_said and subscription.held_back:
             self._held_said = True
             context.log.warning("notifications are held back: quality is below min_quality", min_quality=self._policy.min_quality)
         return undelivered

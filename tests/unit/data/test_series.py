@@ -124,7 +124,7 @@ def test_take_frame_moves_the_memory_and_not_the_cursor() -> None:
     series._hi = 45
     bar, column = series[-1], series.close
     before = column.tolist()
-    raw.append(minutes(20, first=50))
+    raw.append(minutes(200, first=50))  # more than the first memory has room for
     series.take_frame(raw.data.frame)
     assert series._base == 20
     assert (series.count, series[-1], series.close.tolist()) == (45, bar, before)

@@ -372,7 +372,7 @@ def test_frame_goes_with_its_last_view() -> None:
     there = weakref.ref(mapping.obj if isinstance(mapping, memoryview) else mapping)
     view = data.frame.ro_floats[0, 0, 0]
     del mapping
-    add_everywhere(data, 6)
+    add_everywhere(data, 60)  # more than the first memory has room for
     assert there() is not None
     del view
     assert there() is None
