@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stratd.core.clock import utc_text
 from stratd.data.block import MALFORMED_TIME, BarBlock
+from stratd.errors import SessionError
 
 
 class Reject(IntEnum):
@@ -74,13 +75,32 @@ class RejectsFile:
         """Count and write the rows of `block` whose code is not USED.
 
         Raises:
-            OSError: the file cannot be written. A run that cannot keep what it rejects must not go on.
+            SessionError: the file cannot be written. A run that cannot keep what it rejects must not go on.
         """
         if not codes.any():
             self.counts[Reject.USED] += len(codes)
             return
         self.counts += np.bincount(codes, minlength=len(Reject))
         rows = np.flatnonzero(codes)
+        try:
+            self._write(rows, block, codes, symbols, sources)
+        except OSError as error:
+            # The disk is full, or the like. Closing would try to write the rest once more, and fail once more.
+            with suppress(OSError):
+                self.close()
+            raise SessionError(
+                f"{self.path}: rows that were not used cannot be kept ({error.strerror or error}); make room there, or name "
+                "another directory with --results-dir"
+            ) from error
+
+    def _write(
+        self,
+        rows: NDArray[np.intp],
+        block: BarBlock,
+        codes: NDArray[np.uint8],
+        symbols: Sequence[str],
+        sources: Sequence[str],
+    ) -> None:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", newline="", encoding="utf-8")
@@ -100,6 +120,7 @@ class RejectsFile:
                     _REASONS[kind],
                 )
             )
+        self._file.flush()
 
     def rejected(self) -> dict[str, int]:
         """Rows not used, by kind; kinds that did not occur are left out."""

@@ -40,9 +40,9 @@ class LoadFailure:
 
 
 def strategies_root(config: SessionConfig) -> Path:
-    """The directory that `strategies/` lies in: the current one, or the session file's or its parent."""
+    """The directory that `strategies/` lies in: the session file's, its parent, or the current one."""
     here = Path.cwd()
-    for candidate in (here, config.base_dir, config.base_dir.parent):
+    for candidate in (config.base_dir, config.base_dir.resolve().parent, here):
         if (candidate / "strategies").is_dir():
             return candidate
     return here

@@ -15,13 +15,14 @@ from stratd.core.clock import Clock, SystemClock, perf_ns
 from stratd.core.states import State
 from stratd.data.feed import HistoryFeed
 from stratd.data.quality import quality_by_symbol
+from stratd.errors import SessionError
 from stratd.strategy.manager import audit_hash
 from stratd.strategy.plugin import unload
 from stratd.strategy.thread import StrategyThread
 from stratd.system.builder import Session, build_session
 from stratd.system.config import SessionConfig
 from stratd.system.result import Progress, RunOptions, SessionResult, StrategyResult
-from stratd.system.signals_file import write_signals
+from stratd.system.signals_file import check_signals_path, write_signals
 from stratd.telemetry.collector import SessionCollector, SessionParts
 from stratd.telemetry.metrics_server import MetricsServer
 
@@ -84,6 +85,8 @@ class SystemManager:
             ConfigError: a strategy cannot be loaded and the session says to abort then.
             CalendarError, FeedError: a calendar or the feed cannot be used.
         """
+        if self.options.signals_path is not None:
+            check_signals_path(Path(self.options.signals_path))
         session = self.session = build_session(self.config, self.options, self._feed, self._clock)
         server = None
         try:
@@ -106,7 +109,7 @@ class SystemManager:
             elapsed = (perf_ns() - self._started_ns) / 1e9
             self.first_bar_ns = session.processor.first_bar_ns
             if self.options.signals_path is not None:
-                write_signals(Path(self.options.signals_path), session.strategies.threads, session.market.symbols)
+                self._write_signals(session, Path(self.options.signals_path))
             return self._result(session, elapsed)
         finally:
             kernel.stats.sealed = False
@@ -116,6 +119,15 @@ class SystemManager:
             session.rejects.close()
             for thread in session.strategies.threads:
                 unload(type(thread.strategy))
+
+    def _write_signals(self, session: Session, path: Path) -> None:
+        try:
+            write_signals(path, session.strategies.threads, session.market.symbols)
+        except OSError as error:
+            raise SessionError(
+                f"the run is done, but its signals cannot be written to {path} ({error.strerror or error}); "
+                "make room or name another file with --signals, and run it again"
+            ) from error
 
     def _shut_down(self, session: Session) -> None:
         session.processor.stop()

@@ -30,6 +30,7 @@ def write_signals(path: Path, threads: Sequence[StrategyThread], symbols: Sequen
 
     Raises:
         UsageError: the ending is neither .csv nor .parquet.
+        OSError: the file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.csv

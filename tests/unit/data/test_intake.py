@@ -8,6 +8,7 @@ import pytest
 
 from stratd.data.block import MALFORMED_TIME, UNKNOWN_SYMBOL, BarBlock
 from stratd.data.intake import Reject, RejectsFile
+from stratd.errors import SessionError
 from stratd.testing.bars import bars, nanoseconds
 
 from ...support.spine import Spine
@@ -79,8 +80,16 @@ def test_keep_time_of_any_kind_can_be_told_from_a_minute(tmp_path: Path, time: i
 def test_keep_file_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file is in the way")
     rejects = RejectsFile(tmp_path / "results" / "rejects.csv")
-    with pytest.raises(OSError):
+    with pytest.raises(SessionError, match="--results-dir"):
         rejects.keep(block([NOON]), np.array([Reject.NAN], np.uint8), ("AAA",), ("a.csv", "b.csv"))
+
+
+def test_keep_on_a_full_disk_ends_the_run_once(tmp_path: Path) -> None:
+    rejects = RejectsFile(tmp_path / "rejects.csv")
+    rejects._file = open("/dev/full", "w")  # noqa: SIM115 - what a full disk is to a program
+    with pytest.raises(SessionError, match="No space left on device"):
+        rejects.keep(block([NOON]), np.array([Reject.NAN], np.uint8), ("AAA",), ("a.csv", "b.csv"))
+    rejects.close()
 
 
 def test_every_kind_has_a_reason_a_label_and_a_number_of_its_own() -> None:

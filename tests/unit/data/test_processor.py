@@ -9,7 +9,7 @@ import pytest
 from stratd.core.states import State
 from stratd.data.block import BarBlock
 from stratd.data.intake import RejectsFile
-from stratd.errors import BarrierTimeout, FeedError
+from stratd.errors import BarrierTimeout, FeedError, SessionError
 from stratd.testing.bars import nanoseconds, series
 
 from ...support.row_feed import RowFeed
@@ -102,7 +102,7 @@ def test_run_rejects_that_cannot_be_written_end_the_session(tmp_path: Path) -> N
     processor = spine.build(RowFeed([*ROWS[:2], ROWS[0]]))
     processor.start()
     assert processor.join(DEADLINE)
-    assert isinstance(processor.error, OSError)
+    assert isinstance(processor.error, SessionError)
     assert processor.state is State.FAULTED
 
 
