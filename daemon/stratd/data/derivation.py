@@ -522,7 +522,7 @@ class Derivation:
         if first < 0 or last > self._latest:
             times = block.open_time[(block.open_time >= 0) & (block.open_time <= self._latest)]
             first, last = int(times.min(initial=NEVER)), int(times.max(initial=-1))
-        sessions = self._sessions_until(last + MINUTE) if last >= 0 else 0
+        sessions = self._sessions_between(first, last + MINUTE) if last >= 0 else 0
         # A derived stream gains at most one bar per 1m bar, and the bucket that was open before. It also gains at most
         # one per bucket of the block's span: whole ones, and one at each end of a phase, of which a session has four.
         gain = np.empty((intervals, symbols), np.int64)
@@ -532,7 +532,7 @@ class Derivation:
                 np.minimum(gain[k], (last - first) // self._durations[k] + 4 * sessions + 4, out=gain[k])
         self.data.make_room(gain)
         code = np.zeros(rows, np.uint8)
-        logs = self._room(rows * intervals + symbols * intervals + sessions)
+        logs = self._room(rows * intervals + symbols * intervals + 2 * sessions)
         self._take_in(
             block.open_time, block.symbol, block.open, block.high, block.low, block.close, block.volume, code, self._latest, -1,
             *self._state(), *logs, *self._tables,
@@ -582,6 +582,10 @@ class Derivation:
     def _segment(self) -> Segment:
         """What the last call logged, copied: most blocks log far less than they might."""
         entries, steps = int(self._writer[W_LOG]), int(self._writer[W_STEPS])
+        frame = self.data.frame
+        if entries > len(self._logs[0]) or ((self.data.count - frame.base).max(axis=1) > frame.capacity).any():
+            # Kernels check no bounds. Should the room reserved above ever be too small, nothing that follows can be trusted.
+            raise MemoryError("the derivation has written past its columns or its log: this is a bug of stratd, please report it")
         close_time, stream, row, quality, prints, step_end = self._logs
         segment = Segment(
             self._length,
@@ -595,10 +599,14 @@ class Derivation:
         self._length += entries
         return segment
 
-    def _sessions_until(self, time_ns: int) -> int:
-        """At most how many session events lie between the watermark and `time_ns`."""
+    def _sessions_between(self, first: int, last: int) -> int:
+        """At most how many sessions, of all calendars, a block with rows from `first` to `last` opens or closes."""
         total = 0
         for c, closes in enumerate(self._closes):
-            done = int(self._session_state[c, 0]) - self._first_session[c] if self.watermark_ns >= 0 else 0
-            total += 2 * (int(closes.searchsorted(time_ns, "right")) - done + 2)
+            if self.watermark_ns >= 0:
+                done = int(self._session_state[c, 0]) - self._first_session[c]
+            else:
+                done = int(closes.searchsorted(first, "right"))
+            # Rows that come too late may lie before sessions that are over.
+            total += max(0, int(closes.searchsorted(last, "right")) - done) + 2
         return total
