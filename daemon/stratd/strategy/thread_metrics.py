@@ -47,7 +47,8 @@ class Durations:
     def take(self, stamps: list[int]) -> None:
         """Add the spans between consecutive stamps, in ns. The spans of short windows wait until there are some."""
         if len(stamps) <= _SHORT:
-            self._waiting.extend(after - before for before, after in pairwise(stamps))
+            for before, after in pairwise(stamps):
+                self._waiting.append(after - before)
             if len(self._waiting) >= _ENOUGH:
                 self.settle()
         else:
