@@ -14,33 +14,12 @@ from typing import Any
 
 import support
 import workloads
+from peer import Cross
 
 SIGNALS = {workloads.W1_MINUTES: 5_712, 100_000: 1_073}
 """The exact answer, by minutes, in integer cents: SMA10 > SMA20 where twice the sum of 10 is above the sum of 20."""
 BARS_PER_SECOND = 4e6
 TIMES_BARE = 2.5
-
-
-class PlainCross:
-    """What simple_ma_cross does, without an engine around it."""
-
-    def __init__(self) -> None:
-        self.before = float("nan")
-        self.long = False
-        self.signals = 0
-
-    def on_bar(self, fast: float, slow: float) -> None:
-        """One 5m bar."""
-        now = fast - slow
-        before = self.before
-        self.before = now
-        if now > 0.0:
-            if before <= 0.0 and not self.long:
-                self.long = True
-                self.signals += 1
-        elif now < 0.0 and before >= 0.0 and self.long:
-            self.long = False
-            self.signals += 1
 
 
 def write_session(minutes: int) -> Path:
@@ -94,11 +73,11 @@ def bare(path: Path, workload: workloads.Workload) -> support.Run:
 
     data, derivation, size = bare_parts(path)
     ready = list(blocks(workload, size))
-    cross = PlainCross()
+    cross = Cross()
     means = [(SMA(period), SMA(period).new_state(0.01)) for period in (10, 20)]
 
     def loop() -> int:
-        on_bar = cross.on_bar
+        add = cross.add
         done = 0
         for block in ready:
             derivation.take(block)
@@ -110,7 +89,7 @@ def bare(path: Path, workload: workloads.Workload) -> support.Run:
                 mean.advance((closes,), done - base, count - base, state, out)
                 values.append(out.tolist())
             for fast, slow in zip(*values, strict=True):
-                on_bar(fast, slow)
+                add(fast, slow)
             done = count
         return cross.signals
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from stratd.core.kernel import kernel
 from stratd.data.audit import fingerprint
 from stratd.data.block import BarBlock
-from stratd.data.calendars import GridSet, find_phase, regular_minutes_before
+from stratd.data.calendars import GridSet, bucket_close, bucket_open, find_phase, regular_minutes_before
 from stratd.data.event_log import Segment
 from stratd.data.intake import Reject
 from stratd.data.session_data import SessionData
@@ -365,9 +365,8 @@ def take_in(  # type: ignore[no-untyped-def]  # the kernel signature is its type
             if bucket[k, s, B_CLOSE] == 0:
                 g = find_phase(anchor, end, start_of[c, k], stop_of[c, k], t, bucket[k, s, B_PHASE])
                 bucket[k, s, B_PHASE] = g
-                opened = anchor[g] + (t - anchor[g]) // duration[k] * duration[k]
-                bucket[k, s, B_OPEN] = opened
-                bucket[k, s, B_CLOSE] = min(opened + duration[k], end[g])
+                bucket[k, s, B_OPEN] = bucket_open(anchor[g], duration[k], t)
+                bucket[k, s, B_CLOSE] = bucket_close(anchor[g], end[g], duration[k], t)
                 bucket[k, s, B_N] = 0
                 bucket[k, s, B_BAD] = 0
                 bucket[k, s, B_REGULAR] = 0
@@ -482,7 +481,6 @@ class Derivation:
         self.data = data
         self._latest = latest
         self._grids, self._calendar_of, self._gapless = grids, calendar_of, gapless
-        self._calendars = len(grids.session_start)
         self._first_session = grids.session_start.tolist()
         ends = grids.session_stop.tolist()
         self._closes = [grids.session_close[a:b] for a, b in zip(self._first_session, ends, strict=True)]
@@ -494,7 +492,7 @@ class Derivation:
         self._writer = np.zeros(7, np.int64)
         self._writer[W_MARK] = -1
         self._writer[W_SESSION] = self._writer[W_DUE] = NEVER
-        self._session_state = np.zeros((self._calendars, 2), np.int64)
+        self._session_state = np.zeros((len(grids.session_start), 2), np.int64)
         self._durations = grids.duration.tolist()
         self._last_row = np.empty(symbols, np.int32)
         self._first_row = np.empty(symbols + 1, np.int64)
@@ -567,8 +565,8 @@ class Derivation:
         code = np.zeros(rows, np.uint8)
         logs = self._room(rows * intervals + symbols * intervals + 2 * sessions)
         self._take_in(
-            block.open_time, block.symbol, block.open, block.high, block.low, block.close, block.volume, code, *self._by_symbol(rows), self._latest, -1,
-            *self._state(), *logs, *self._tables,
+            block.open_time, block.symbol, block.open, block.high, block.low, block.close, block.volume, code,
+            *self._by_symbol(rows), self._latest, -1, *self._state(), *logs, *self._tables,
         )  # fmt: skip
         return self._segment(), code
 
@@ -581,8 +579,8 @@ class Derivation:
         mark = self._writer[W_MARK]
         none, numbers = np.zeros(0, np.int64), np.zeros(0)
         self._take_in(
-            none, none.astype(np.int32), numbers, numbers, numbers, numbers, numbers, none.astype(np.uint8), *self._by_symbol(0), self._latest, NEVER - 1,
-            *self._state(), *logs, *self._tables,
+            none, none.astype(np.int32), numbers, numbers, numbers, numbers, numbers, none.astype(np.uint8),
+            *self._by_symbol(0), self._latest, NEVER - 1, *self._state(), *logs, *self._tables,
         )  # fmt: skip
         self._writer[W_MARK] = mark
         return self._segment()

@@ -144,7 +144,7 @@ class Gate:
 
     def _wait_for(self, reader: StreamSubscription, mark: int) -> bool:
         start = perf_ns()
-        seen = (reader.windows, len(reader.stamps))
+        seen = reader.progress
         suspected = False
         timeout = self._timeout
         try:

@@ -29,5 +29,5 @@ class StreamQuality:
 
 def quality_by_symbol(derivation: Derivation) -> dict[str, StreamQuality]:
     """The quality of every symbol so far. Called by the writer, or after it has ended."""
-    data = derivation.data
-    return {symbol: StreamQuality(int(data.count[0, s]), int(derivation.lost[s])) for s, symbol in enumerate(data.symbols)}
+    data, lost = derivation.data, derivation.lost.tolist()
+    return {symbol: StreamQuality(int(data.count[0, s]), lost[s]) for s, symbol in enumerate(data.symbols)}

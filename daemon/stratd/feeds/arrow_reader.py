@@ -6,6 +6,7 @@ the file is mapped; of a compressed one a record batch as it was written; of Par
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ _READ_BYTES: Final = 1 << 18
 _FILE_MAGIC: Final = b"ARROW1"
 
 
-class _ArrowReader:
+class _ArrowReader(ABC):
     """What both formats share: `_pieces` gives record batches with the needed columns in order, and the share read."""
 
     def __init__(self, path: Path, where: str, codes: SymbolCodes, batch_rows: int) -> None:
@@ -45,8 +46,9 @@ class _ArrowReader:
 
     kind = ""
 
+    @abstractmethod
     def _open(self) -> tuple[Columns, Iterator[tuple[Any, float]]]:
-        raise NotImplementedError
+        """The columns, and pieces of them with the share of the file that is behind each."""
 
     def read(self) -> RawRows | None:
         """The next rows, or None at the end.

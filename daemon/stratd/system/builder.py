@@ -10,7 +10,7 @@ import numpy as np
 
 from stratd.core.clock import Clock, SystemClock
 from stratd.core.cores import current_core
-from stratd.data.calendars import concatenate
+from stratd.data.calendars import concatenate, grid_of
 from stratd.data.derivation import Derivation
 from stratd.data.event_log import EventLog
 from stratd.data.feed import HistoryFeed
@@ -65,7 +65,9 @@ def build_market(config: SessionConfig, clock: Clock) -> Market:
     intervals = (MINUTE_1, *config.derived_intervals)
     keys = list(dict.fromkeys((entry.calendar, entry.extended_hours) for entry in instruments))
     tables = tuple(load_calendar(name, extended, clock) for name, extended in keys)
-    concatenate(tables, intervals)  # says which interval does not go with which calendar
+    for table in tables:
+        for interval in intervals:
+            grid_of(table, interval)  # says which interval does not go with which calendar
     return Market(
         symbols=config.symbols,
         intervals=intervals,

@@ -14,7 +14,7 @@ from stratd.core import kernel
 from stratd.core.clock import Clock, SystemClock, perf_ns
 from stratd.core.states import State
 from stratd.data.feed import HistoryFeed
-from stratd.data.quality import quality_by_symbol
+from stratd.data.quality import StreamQuality, quality_by_symbol
 from stratd.errors import SessionError
 from stratd.strategy.manager import audit_hash
 from stratd.strategy.plugin import unload
@@ -165,6 +165,7 @@ class SystemManager:
         digest = hashlib.blake2b(digest_size=16)
         for thread in threads:
             digest.update(audit_hash(thread).encode())
+        quality = quality_by_symbol(session.derivation)
         whole = processor.ended_by == "end of feed" and not self._abort.is_set()
         faulted = any(thread.state is State.FAULTED for thread in threads)
         return SessionResult(
@@ -179,16 +180,16 @@ class SystemManager:
             strategies={thread.name: _strategy_result(thread, elapsed) for thread in threads},
             stopped_by="aborted" if self._abort.is_set() else processor.ended_by,
             error=None if processor.error is None else f"{type(processor.error).__name__}: {processor.error}",
-            notes=tuple(self._notes(session)),
+            notes=tuple(self._notes(session, quality)),
             quality={
                 symbol: {"present": found.present, "lost": found.lost, "quality": found.quality}
-                for symbol, found in quality_by_symbol(session.derivation).items()
+                for symbol, found in quality.items()
             },
             gate_wait_seconds=session.gate.wait_ns / 1e9,
             rejects_file=str(session.rejects.path) if session.rejects.written else None,
         )
 
-    def _notes(self, session: Session) -> list[str]:
+    def _notes(self, session: Session, quality: dict[str, StreamQuality]) -> list[str]:
         notes = [
             f"strategy {failure.name} was left out: {'; '.join(problem.message for problem in failure.problems)}"
             for failure in session.failures
@@ -207,9 +208,7 @@ class SystemManager:
         rows = rejected + int(session.data.count[0].sum())
         if rejected > NOTED_SHARE * rows:
             notes.append(f"{rejected:,} of {rows:,} rows ({rejected / rows:.1%}) were not used: look at the rejects file")
-        notes += [
-            f"{symbol}: no bars came" for symbol, found in quality_by_symbol(session.derivation).items() if not found.present
-        ]
+        notes += [f"{symbol}: no bars came" for symbol, found in quality.items() if not found.present]
         return notes
 
 
