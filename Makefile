@@ -49,7 +49,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "stratd: installing what it needs (numpy, numba, pyarrow, ...; about 150 MB, once)"
 	@$(PIP) -c constraints.txt -e .
 	@echo "stratd: compiling kernels (once)"
-	@$(BIN)/stratd warm
+	@$(BIN)/stratd warm session_configs/demo.json
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

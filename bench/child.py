@@ -5,7 +5,8 @@
 The last line of its output is a JSON document: `first_bar_ns` (perf_counter_ns, one clock for all processes on Linux),
 `peak_bytes` (VmHWM), `peak_own_bytes` (the highest of anonymous and shared memory together: without mapped files, whose pages
 the system takes back when it needs them), `column_bytes` (what SessionData holds, as bare arrays), `memfd_bytes` (what the
-system has given it for that), `shmem_bytes` (RssShmem) and `compactions`. With `--sample` memory is sampled while it runs.
+system has given it for that), `shmem_bytes` (RssShmem), `compactions`, and `kernels` (what was compiled, and what for). With
+`--sample` memory is sampled while it runs.
 """
 
 from __future__ import annotations
@@ -40,6 +41,30 @@ def _memfd_bytes() -> int:
         except OSError:
             continue  # the descriptor of the listing itself
     return sum(by_file.values())
+
+
+def _kernels(session: Any) -> dict[str, Any]:
+    """What a session has compiled or loaded: kernels in all, operations by name, and those that its indicators are made of."""
+    from stratd.core import kernel
+
+    operations = [one for one in kernel.all_kernels() if isinstance(one, kernel.Operation)]
+    contexts = [thread._context for thread in session.strategies.threads]
+    streams = session.market.streams
+    plans = [
+        session.hub.plan(request.indicator, streams[request.symbol, str(request.interval)])
+        for context in contexts
+        for request in context.handles.requests()
+    ]
+    used = {part.spec.operation.function.__name__ for plan in plans for part in plan.parts if hasattr(part.spec, "operation")}
+    return {
+        "all": len(kernel.all_kernels()),
+        "all_operations": len(operations),
+        "compiled": kernel.stats.compiled,
+        "loaded": kernel.stats.loaded,
+        "late": kernel.stats.sealed_compilations,
+        "operations": sorted(one.function.__name__ for one in operations if one.is_loaded),
+        "used": sorted(used),
+    }
 
 
 class _Watch:
@@ -85,6 +110,7 @@ def _main() -> int:
             "memfd_bytes": _memfd_bytes(),
             "shmem_bytes": _status()["RssShmem"],
             "compactions": data.compactions,
+            "kernels": _kernels(watch.manager.session),
         }
     print(json.dumps(found))
     return code

@@ -2,8 +2,9 @@
 
     python bench/run.py [NAME ...] --date 2024-11-21
 
-Names: w1, w2, gate, symbols, memory, startup, provider, peers; all of them where none is given. What the other benches found
-last stays in the table. With --short (little data) or without --date the table is only printed.
+Names: w1, w2, gate, symbols, memory, startup, provider, indicators, indicator_memory, indicator_kernels, peers; all of them
+where none is given. What the other benches found last stays in the table. With --short (little data) or without --date the
+table is only printed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ SCRIPTS: Final = {
     "memory": "memory.py",
     "startup": "startup.py",
     "provider": "provider_memory.py",
+    "indicators": "indicators.py",
+    "indicator_memory": "indicator_memory.py",
+    "indicator_kernels": "indicator_kernels.py",
     "peers": "comparison.py",
 }
 README: Final = support.BENCH / "README.md"

@@ -8,7 +8,8 @@ the same kernel in blocks of the same size, takes the same two rolling means, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +66,49 @@ def bare_parts(path: Path) -> tuple[Any, Any, int]:
     return data, build_derivation(config.instruments(), market, data, clock.now_ns() + DAY_NS), size
 
 
-def bare(path: Path, workload: workloads.Workload) -> support.Run:
-    """The bare loop. `result` is how many signals it came to."""
+@functools.cache
+def rolling_kernel() -> Callable[..., int]:
+    """Rolling means of prices in whole cents, so that ties of two means are ties. Returns the sum of the last window."""
+    import numba
     import numpy as np
 
-    from stratd import SMA
+    def rolling(column, start, stop, period, seen, total, out):  # type: ignore[no-untyped-def]
+        for row in range(start, stop):
+            total += round(column[row] * 100.0)
+            seen += 1
+            if seen > period:
+                total -= round(column[row - period] * 100.0)
+            out[row - start] = (total / period) * 0.01 if seen >= period else np.nan
+        return total
 
+    return numba.njit("int64(float64[::1], int64, int64, int64, int64, int64, float64[::1])")(rolling)  # type: ignore[no-any-return]
+
+
+class RollingMean:
+    """The mean of the last `period` closes of one symbol, as a plain loop would keep it."""
+
+    __slots__ = ("_kernel", "_period", "_total")
+
+    def __init__(self, period: int) -> None:
+        self._kernel = rolling_kernel()
+        self._period = period
+        self._total = 0
+
+    def values(self, closes: Any, base: int, start: int, stop: int) -> list[float]:
+        """Means at the absolute rows `start` to `stop - 1`; `base` is the absolute row of `closes[0]`."""
+        import numpy as np
+
+        out = np.empty(stop - start)
+        self._total = self._kernel(closes, start - base, stop - base, self._period, start, self._total, out)
+        return out.tolist()
+
+
+def bare(path: Path, workload: workloads.Workload) -> support.Run:
+    """The bare loop. `result` is how many signals it came to."""
     data, derivation, size = bare_parts(path)
     ready = list(blocks(workload, size))
     cross = Cross()
-    means = [(SMA(period), SMA(period).new_state(0.01)) for period in (10, 20)]
+    fast_mean, slow_mean = RollingMean(10), RollingMean(20)
 
     def loop() -> int:
         add = cross.add
@@ -83,11 +117,7 @@ def bare(path: Path, workload: workloads.Workload) -> support.Run:
             derivation.take(block)
             count, base = int(data.count[1, 0]), int(data.frame.base[1, 0])
             closes = data.frame.floats[1, 3, 0]
-            values = []
-            for mean, state in means:
-                out = np.empty(count - done)
-                mean.advance((closes,), done - base, count - base, state, out)
-                values.append(out.tolist())
+            values = (mean.values(closes, base, done, count) for mean in (fast_mean, slow_mean))
             for fast, slow in zip(*values, strict=True):
                 add(fast, slow)
             done = count

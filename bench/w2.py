@@ -18,6 +18,7 @@ from typing import Any, Final
 import support
 import w1
 import workloads
+from peer import Cross
 
 DELIVERIES: Final = {"counting": 3e6, "sma_cross": 1.5e6}
 FLAT: Final = 1.5
@@ -73,15 +74,11 @@ def bare_counting(path: Path, workload: workloads.Workload) -> support.Run:
 
 def bare_cross(path: Path, workload: workloads.Workload) -> support.Run:
     """The bare loop of the moving average cross; `seconds` is what one delivery takes."""
-    import numpy as np
-
-    from stratd import SMA
-
     data, derivation, size = w1.bare_parts(path)
     ready = list(w1.blocks(workload, size))
     count = len(workload.symbols)
-    plain = [[w1.PlainCross() for _ in range(count)] for _ in range(BARE)]
-    means = [[[(SMA(period), SMA(period).new_state(0.01)) for period in (10, 20)] for _ in range(count)] for _ in range(BARE)]
+    plain = [[Cross() for _ in range(count)] for _ in range(BARE)]
+    means = [[(w1.RollingMean(10), w1.RollingMean(20)) for _ in range(count)] for _ in range(BARE)]
 
     def loop() -> int:
         done = 0
@@ -91,11 +88,10 @@ def bare_cross(path: Path, workload: workloads.Workload) -> support.Run:
             for crosses, own in zip(plain, means, strict=True):
                 values = []
                 for s in range(count):
-                    outs = [np.empty(until - done) for _ in own[s]]
-                    for (mean, state), out in zip(own[s], outs, strict=True):
-                        mean.advance((data.frame.floats[0, 3, s],), done - base, until - base, state, out)
-                    values.append(iter(list(zip(*(out.tolist() for out in outs), strict=True))))
-                calls = [cross.on_bar for cross in crosses]
+                    closes = data.frame.floats[0, 3, s]
+                    pairs = zip(*(mean.values(closes, base, done, until) for mean in own[s]), strict=True)
+                    values.append(iter(list(pairs)))
+                calls = [cross.add for cross in crosses]
                 for stream in order:
                     calls[stream](*next(values[stream]))
             done = until

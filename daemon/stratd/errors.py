@@ -9,6 +9,7 @@
     ├── KernelError                a kernel's signature is wrong, or it does not compile
     ├── DataError                  what a strategy asked of market data cannot be given
     │   ├── HistoryExceeded        the row has been evicted
+    │   ├── IndicatorError         an indicator is put together wrongly
     │   └── NotSubscribed          the stream was neither subscribed to nor watched
     ├── StrategyError              a strategy cannot be used
     │   ├── StrategyLoadError      its module or class cannot be loaded; .file and .line say where
@@ -126,6 +127,10 @@ class HistoryExceeded(DataError):
             f"{stream}: row {index} is no longer held, the first one held is {first_held}; "
             f"raise history_bars (now {history_bars}) in the session to look further back"
         )
+
+
+class IndicatorError(DataError):
+    """An indicator is put together wrongly: no such output, a cycle, another number of sources."""
 
 
 class NotSubscribed(DataError):

@@ -22,6 +22,7 @@ from stratd.system.manager import SystemManager
 from stratd.system.result import SessionResult
 from stratd.system.schema import session_schema
 from stratd.telemetry.metrics import ALL
+from tests.docs.indicator_pages import catalogue_part
 from tests.support.paths import repo_root
 
 ROOT: Final = repo_root()
@@ -154,6 +155,7 @@ PARTS: Final[Mapping[str, tuple[str, Callable[[], str]]]] = {
     "metrics": ("docs/metrics.md", metrics_table),
     "rejects": ("docs/data.md", rejects_table),
     "measured": ("README.md", measured_table),
+    "catalogue": ("docs/indicators.md", catalogue_part),
 }
 
 

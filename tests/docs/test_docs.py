@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from stratd.cli.os_signals import EXIT_INTERRUPTED
 from stratd.core import paths
 from stratd.feeds.columns import TIME_NAMES
 from stratd.feeds.readers import ENDINGS
+from stratd.indicators.catalogue.listing import CATALOGUE
 from stratd.strategy import manager, thread
 from stratd.strategy.base import Strategy
 from stratd.strategy.plugin import load_strategy, unload
@@ -32,6 +34,7 @@ from stratd.system.manager import SystemManager
 from stratd.system.result import SessionResult
 from tests.docs.documents import DOCUMENTS, Block, all_blocks, blocks, commands, headings, links, name_of, rows, spans
 from tests.docs.generated import PARTS, ROOT, part, play_demo, run_output
+from tests.docs.pictured import KEYWORD, left_over, pictures, stale, text_chunks
 
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
@@ -102,7 +105,7 @@ def test_session_example_is_played_without_errors(block: Block, project: Path) -
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_python_examples_of_a_document_run(document: Path) -> None:
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"__name__": f"docs_{document.stem}"}
     for block in blocks(document):
         if block.kind == ("python",):
             # Blank lines above, so that a traceback names the document's own lines.
@@ -253,9 +256,36 @@ def test_callbacks_are_those_of_strategy() -> None:
     assert called == set(listed) - set(idle)
 
 
-def test_indicators_are_those_of_the_package() -> None:
-    named = {span for span in spans(DOCS / "writing_a_strategy.md") if span in stratd.indicators.__all__}
-    assert named == set(stratd.indicators.__all__) - {"FIELDS", "Indicator", "IndicatorHandle"}
+def test_indicators_of_the_package_are_all_in_the_catalogue() -> None:
+    tools = {"FIELDS", "HandleGroup", "Indicator", "IndicatorHandle", "On"}
+    listed = [entry.spec.name for entry in CATALOGUE]
+    assert len(set(listed)) == len(listed)
+    assert set(listed) == set(stratd.indicators.__all__) - tools
+    assert {f"{name.lower()}" for name in listed} <= headings(DOCS / "indicators.md")
+
+
+def test_docstrings_of_the_catalogue_are_indented_evenly() -> None:
+    """Else all that is indented further looks like a formula."""
+    formulas = [block.source for block in blocks(DOCS / "indicators.md") if block.kind == ("text",)]
+    assert not [text for text in formulas if "`" in text or "Attributes:" in text]
+
+
+def test_every_indicator_has_a_picture_of_what_is_so() -> None:
+    """Without matplotlib: each picture carries a hash of the bars and values that it shows."""
+    assert [picture.file.name for picture in stale()] == [], "run: python -m tests.docs.pictures"
+    assert left_over() == [], "run: python -m tests.docs.pictures"
+    assert sum(picture.file.stat().st_size for picture in pictures()) < 1_000_000
+
+
+def test_hash_of_a_picture_changes_with_what_it_shows() -> None:
+    first = pictures()[0]
+    (name,) = first.values
+    values = first.values[name].copy()
+    values[-1] *= 1.000001
+    assert replace(first, values={name: values}).digest != first.digest
+    closes = first.bars["close"] + 0.01
+    assert replace(first, bars={**first.bars, "close": closes}).digest != first.digest
+    assert text_chunks(first.file.read_bytes())[KEYWORD] == replace(first).digest == first.digest
 
 
 def test_dependencies_are_those_of_the_project() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stratd.indicators import Indicator
+from stratd.indicators import FIELDS, Indicator
 from stratd.model import Bar, BarFlags, Interval, Side
 from stratd.strategy.base import Strategy
 
@@ -53,10 +53,8 @@ class FakeHandle:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        out = np.empty(self.series.count)
-        columns = tuple(self.series.column(name) for name in self.indicator.fields)
-        self.indicator.advance(columns, 0, len(out), self.indicator.new_state(self.tick), out)
-        return out
+        bars = {name: self.series.column(name) for name in FIELDS}
+        return self.indicator.compute(bars, tick=self.tick)[self.indicator.outputs[0]]
 
     @property
     def value(self) -> float:
@@ -106,7 +104,7 @@ class FakeContext:
         assert symbol in self.lookback, "a stream is subscribed to before it is read"
         return self.series[symbol]
 
-    def indicator(self, indicator: Indicator, symbol: str, interval: Interval | str) -> FakeHandle:
+    def indicator(self, indicator: Indicator, symbol: str, interval: Interval | str, *, name: str = "") -> FakeHandle:
         return FakeHandle(indicator, self.bars(symbol, interval), self.tick)
 
     def session(self, symbol: str) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from stratd.data.intake import RejectsFile
 from stratd.data.processor import DataProcessor
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import StreamSubscription
+from stratd.indicators.hub import IndicatorHub
 from stratd.model import Instrument, Interval
 from stratd.strategy.base import Strategy
 from stratd.strategy.context import Market, StrategyContext
@@ -90,6 +91,7 @@ class Spine:
             np.zeros(len(offered.symbols), np.uint8),
             LATEST,
         )
+        self.hub = IndicatorHub(self.data, lambda symbol, interval: offered.streams[symbol, interval])
         self.log = EventLog()
         self.threads: list[StrategyThread] = []
         self.timed_out: list[str] = []
@@ -106,6 +108,7 @@ class Spine:
         strategy.ctx = context
         strategy.setup(context)
         context.seal()
+        context.attach(self.hub)
         policy = ThreadPolicy(keep_signals=True) if policy is None else policy
         made = StrategyThread(strategy, context, self.market, self.data, self.log, policy)
         self.threads.append(made)
@@ -122,7 +125,9 @@ class Spine:
         streams = len(self.market.intervals) * len(self.market.symbols) + 2 * len(self.market.calendars)
         self.gate = Gate(self.window, [thread.subscription for thread in self.threads], streams, self.timeout, on_timeout)
         feed.open(self.market.symbols)
-        self.processor = DataProcessor(feed, self.derivation, self.log, self.gate, self.rejects, self.block, 10_000, None)
+        self.processor = DataProcessor(
+            feed, self.derivation, self.log, self.gate, self.rejects, self.block, 10_000, None, self.hub.advance
+        )
         return self.processor
 
     def build_rows(self, rows: Sequence[BarRow]) -> DataProcessor:

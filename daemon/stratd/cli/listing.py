@@ -1,4 +1,4 @@
-"""stratd list: strategies with their parameters, and sessions."""
+"""stratd list: strategies with their parameters, sessions, and indicators."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from stratd.cli.indicators import catalogue, print_catalogue, print_requests, session_requests
 from stratd.cli.output import make_console, make_grid, make_table, write_json
-from stratd.errors import ConfigError
+from stratd.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -24,17 +25,32 @@ def add_verbs(verbs: Any) -> None:
     """Add `list`."""
     listing = verbs.add_parser(
         "list",
-        help="list strategies with their parameters, and sessions",
-        description=f"List the strategies under {STRATEGIES_DIR}/ and the sessions under {SESSIONS_DIR}/.",
+        help="list strategies with their parameters, sessions, and indicators",
+        description=f"List the strategies under {STRATEGIES_DIR}/ and the sessions under {SESSIONS_DIR}/; or all indicators, or "
+        "those that the strategies of a session ask for.",
     )
-    listing.add_argument("what", nargs="?", choices=("strategies", "sessions"), help="one of the two; both if left out")
+    listing.add_argument(
+        "what", nargs="?", choices=("strategies", "sessions", "indicators"), help="strategies and sessions if left out"
+    )
+    listing.add_argument(
+        "session", metavar="SESSION", nargs="?", type=Path, help="with `indicators`: the session whose requests are to be listed"
+    )
     listing.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="the directory that holds both (default: here)")
     listing.add_argument("--json", action="store_true", help="print one JSON document")
     listing.set_defaults(handler=list_all, parser=listing)
 
 
 def list_all(arguments: argparse.Namespace) -> int:
-    """List what was asked for."""
+    """List what was asked for.
+
+    Raises:
+        UsageError: a session is given, and it is not indicators that are asked for.
+        ConfigError: that session is wrong.
+    """
+    if arguments.what == "indicators":
+        return _list_indicators(arguments)
+    if arguments.session is not None:
+        raise UsageError(f"stratd list {arguments.what} takes no session; `stratd list indicators SESSION` does")
     document: dict[str, list[dict[str, Any]]] = {}
     if arguments.what != "sessions":
         document["strategies"] = _strategies(arguments.dir)
@@ -48,6 +64,16 @@ def list_all(arguments: argparse.Namespace) -> int:
         _print_strategies(document["strategies"], arguments.dir / STRATEGIES_DIR, console)
     if "sessions" in document:
         _print_sessions(document["sessions"], arguments.dir / SESSIONS_DIR, console)
+    return 0
+
+
+def _list_indicators(arguments: argparse.Namespace) -> int:
+    if arguments.session is not None:
+        asked = session_requests(arguments.session)
+        write_json(asked) if arguments.json else print_requests(asked, make_console())
+    else:
+        entries = catalogue()
+        write_json({"indicators": entries}) if arguments.json else print_catalogue(entries, make_console())
     return 0
 
 

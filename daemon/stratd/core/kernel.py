@@ -10,6 +10,8 @@ What numba does not do by itself, each seen to go wrong:
   has one explicit signature, and any other types are an error.
 - A cache directory that is full or read-only, or a file in it that a power cut has emptied, is an exception. Here it is one
   warning, and the kernel runs uncached.
+
+An `Operation` is a kernel that another kernel calls by its address, so that one call from Python can run many different ones.
 """
 
 from __future__ import annotations
@@ -68,12 +70,20 @@ class Kernel:
     Thread safety: `load` may be called by any thread; builds are serialised by one lock.
     """
 
-    def __init__(self, function: Callable[..., Any], signature: str, release_gil: bool = False) -> None:
+    def __init__(self, function: Callable[..., Any], signature: str, release_gil: bool = False, ieee: bool = False) -> None:
         self.function = function
         self.signature = signature
         self.release_gil = release_gil
+        self.ieee = ieee
         self._dispatcher: Callable[..., Any] | None = None
         functools.update_wrapper(self, function)
+
+    def compile(self, numba: Any, function: Callable[..., Any], cache: bool) -> tuple[Callable[..., Any], bool]:
+        """Have numba compile `function`, a copy of the kernel's. Returns what calls it, and whether it came from the cache."""
+        model = "numpy" if self.ieee else "python"
+        compiler = numba.njit(_parse_signature(self.signature), nogil=self.release_gil, cache=cache, error_model=model)
+        dispatcher = compiler(function)
+        return dispatcher, bool(sum(dispatcher.stats.cache_hits.values()))
 
     def load(self) -> Callable[..., Any]:
         """The compiled function. Compiles, or takes it from the cache, the first time."""
@@ -88,7 +98,52 @@ class Kernel:
         return self.load()(*args)
 
 
-def kernel(signature: str, *, release_gil: bool = False) -> Callable[[Callable[..., Any]], Kernel]:
+class Operation(Kernel):
+    """A kernel that computes one column, called by address: `void(inputs, outputs, start, stop, parameters, state)`.
+
+    `inputs` and `outputs` are arrays of pointers to float64 columns, indexed by row; `parameters` and `state` point
+    to float64 cells. A pointer has no length, so an index that is out of range is not caught. Division by zero gives
+    infinity or NaN.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function, "operation", ieee=True)
+
+    def compile(self, numba: Any, function: Callable[..., Any], cache: bool) -> tuple[Callable[..., Any], bool]:
+        """See `Kernel.compile`."""
+        nb = numba.types
+        column = nb.CPointer(nb.float64)
+        signature = nb.void(nb.CPointer(column), nb.CPointer(column), nb.int64, nb.int64, column, column)
+        made = numba.cfunc(signature, cache=cache, error_model="numpy")(function)
+        return made, bool(made.cache_hits)
+
+    @property
+    def address(self) -> int:
+        """Where the machine code is. Compiles it, or takes it from the cache, the first time."""
+        return int(self.load().address)  # type: ignore[attr-defined]
+
+
+class Intrinsic(Kernel):
+    """A function of kernels that is written as machine instructions: `build` makes it when a kernel needs it."""
+
+    def __init__(self, build: Callable[[], Callable[..., Any]]) -> None:
+        super().__init__(build, "intrinsic")
+
+    def load(self) -> Callable[..., Any]:
+        """What kernels call."""
+        if self._dispatcher is None:
+            self._dispatcher = self.function()
+        return self._dispatcher
+
+
+def operation(function: Callable[..., Any]) -> Operation:
+    """Mark a function as an operation (see `Operation`)."""
+    made = Operation(function)
+    _registry.append(made)
+    return made
+
+
+def kernel(signature: str, *, release_gil: bool = False, ieee: bool = False) -> Callable[[Callable[..., Any]], Kernel]:
     """Mark a function as a kernel.
 
     Args:
@@ -96,10 +151,11 @@ def kernel(signature: str, *, release_gil: bool = False) -> Callable[[Callable[.
             an array is C-contiguous; `ro` before it accepts read-only memory (and writable memory too).
         release_gil: let other threads run meanwhile. For kernels that work for long: letting go of the interpreter and
             getting it back costs more than a short one, and with 20 threads it doubled the time of a notification.
+        ieee: division by zero gives infinity or NaN and does not raise. For helpers of operations.
     """
 
     def mark(function: Callable[..., Any]) -> Kernel:
-        made = Kernel(function, signature, release_gil)
+        made = Kernel(function, signature, release_gil, ieee)
         _registry.append(made)
         return made
 
@@ -146,7 +202,7 @@ def _fingerprint() -> str:
     package = Path(__file__).resolve().parent.parent
     for source in sorted(package.rglob("*.py")):
         text = source.read_bytes()
-        if b"@kernel(" in text or source == Path(__file__).resolve():
+        if b"@kernel(" in text or b"@operation\n" in text or source == Path(__file__).resolve():
             digest.update(str(source.relative_to(package)).encode() + b"\0" + text + b"\0")
     features = ",".join(f"{name}={on}" for name, on in sorted(llvm.get_host_cpu_features().items()))
     for part in (numba.__version__, platform.python_version(), llvm.get_host_cpu_name(), features):
@@ -203,24 +259,22 @@ def _build(target: Kernel) -> Callable[..., Any]:
         copy.__module__ = function.__module__
         start = perf_ns()
         try:
-            signature = _parse_signature(target.signature)
             if directory is None:
-                dispatcher = numba.njit(signature, nogil=target.release_gil)(copy)
+                dispatcher, hits = target.compile(numba, copy, False)
             else:
                 try:
-                    dispatcher = numba.njit(signature, nogil=target.release_gil, cache=True)(copy)
+                    dispatcher, hits = target.compile(numba, copy, True)
                 except _CACHE_ERRORS as error:
                     _say_uncached(directory, error)
-                    dispatcher = numba.njit(signature, nogil=target.release_gil)(copy)
+                    dispatcher, hits = target.compile(numba, copy, False)
         except numba.core.errors.NumbaError as error:
             raise KernelError(f"kernel {function.__module__}.{function.__name__} does not compile: {error}") from error
-        hits = sum(dispatcher.stats.cache_hits.values())
-        stats.loaded += bool(hits)
+        stats.loaded += hits
         stats.compiled += not hits
         stats.sealed_compilations += stats.sealed and not hits
         stats.seconds += (perf_ns() - start) / 1e9
         target._dispatcher = dispatcher
-        return dispatcher  # type: ignore[no-any-return]
+        return dispatcher
 
 
 def _say_uncached(directory: Path, error: Exception) -> None:
@@ -240,10 +294,13 @@ def _content(target: Kernel) -> str:
     """Names what a kernel is compiled from: its code, the constants that it uses, and its helpers' likewise."""
     import numpy as np
 
-    digest = hashlib.blake2b(f"{target.signature} {target.release_gil}".encode(), digest_size=8)
+    digest = hashlib.blake2b(f"{target.signature} {target.release_gil} {target.ieee}".encode(), digest_size=8)
     for code in _codes(target.function.__code__):
-        digest.update(code.co_code + repr([part for part in code.co_consts if not isinstance(part, types.CodeType)]).encode())
-    for name in sorted(_names(target.function.__code__)):
+        constants = [part for part in code.co_consts if not isinstance(part, types.CodeType)]
+        digest.update(code.co_code + f"{constants!r} {code.co_names} {code.co_varnames}".encode())
+    digest.update(repr(target.function.__defaults__).encode())
+    # An intrinsic is built by plain Python, whose names are not those of kernels.
+    for name in () if isinstance(target, Intrinsic) else sorted(_names(target.function.__code__)):
         value = target.function.__globals__.get(name)
         if isinstance(value, Kernel):
             digest.update(f"{name}={_content(value)}".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from stratd.core.clock import perf_ns
 from stratd.core.cores import pin_this_thread
@@ -38,7 +39,11 @@ class DataProcessor:
         block_minutes: int,
         block_rows: int,
         core: int | None,
+        on_rows: Callable[[], None] = lambda: None,
     ) -> None:
+        """Args:
+        on_rows: called when a block's rows are in place, before they are published.
+        """
         self.state = State.READY
         self.bars_in = 0
         self.event_time_ns = -1
@@ -52,6 +57,7 @@ class DataProcessor:
         self._rejects = rejects
         self._limits = (block_minutes, block_rows)
         self._core = core
+        self._on_rows = on_rows
         self._stopping = False
         self._thread = threading.Thread(target=self._main, name="data-processor", daemon=True)
 
@@ -108,6 +114,7 @@ class DataProcessor:
         return segment
 
     def _publish(self, segment: Segment) -> bool:
+        self._on_rows()
         self._log.append(segment)
         if self.first_bar_ns == 0:
             self.first_bar_ns = perf_ns()

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stratd.data.session_data import Frame
-from stratd.errors import HistoryExceeded
+from stratd.data.copy_on_write import copy_on_write
+from stratd.data.session_data import FLOAT_FIELDS, Frame
+from stratd.errors import DataError, HistoryExceeded
 from stratd.model import Bar, BarFlags, Interval
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,7 @@ class BarSeries:
         "_close",
         "_close_time",
         "_flags",
+        "_frame",
         "_hi",
         "_high",
         "_history",
@@ -59,6 +61,7 @@ class BarSeries:
         self._history = history
         self._base = 0
         self._hi = 0  # cursor, relative to the frame: the rows below it are visible
+        self._frame: Frame | None = None
         floats, times, counts = np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int32)
         self._open = self._high = self._low = self._close = self._volume = floats
         self._open_time = self._close_time = times
@@ -66,6 +69,7 @@ class BarSeries:
 
     def take_frame(self, frame: Frame) -> None:
         """Read from `frame` from now on. The cursor stays at the same absolute row."""
+        self._frame = frame
         k, s = self.interval_index, self.symbol_index
         base = int(frame.base[k, s])
         self._hi += self._base - base
@@ -74,11 +78,6 @@ class BarSeries:
         self._open, self._high, self._low, self._close, self._volume = (floats[f, s] for f in range(5))
         self._open_time, self._close_time = times[0, s], times[1, s]
         self._n, self._lost, self._quiet, self._flags = (counts[f, s] for f in range(4))
-
-    def _whole_column(self, field: str) -> Floats:
-        """A float column of the frame, beyond the cursor too. For those who compute ahead of a reader, not for readers."""
-        column: Floats = getattr(self, f"_{field}")
-        return column
 
     @property
     def count(self) -> int:
@@ -160,6 +159,29 @@ class BarSeries:
     def flags(self) -> Counts:
         """`BarFlags` of each bar, int32[len]."""
         return self._flags[self._cut()]
+
+    def copy_on_write(self, field: str, rows: int | None = None) -> Floats:
+        """The newest values of a field, to be altered: for what-if, or to clean them. Nobody else sees what is altered.
+
+        Only the pages that are written are copied (4 KiB, 512 values); the rest is the shared memory.
+
+        Args:
+            field: `open`, `high`, `low`, `close` or `volume`.
+            rows: how many; all visible ones unless given.
+
+        Returns:
+            float64[rows], oldest first. It does not follow the cursor.
+
+        Raises:
+            HistoryExceeded, IndexError: as for `last`.
+            DataError: there is no such field.
+        """
+        if field not in FLOAT_FIELDS:
+            raise DataError(f"there is no field {field!r} that can be altered; write one of {', '.join(FLOAT_FIELDS)}")
+        column: Floats = getattr(self, field)
+        window = column if rows is None else column[self.last(rows)]
+        frame = self._frame
+        return window.copy() if frame is None else copy_on_write(window, frame.memory, frame.ro_floats.flat.ctypes.data)
 
     def __getitem__(self, index: int) -> Bar:
         """The bar at an absolute index (0 = the session's first), or counted from the newest (-1).

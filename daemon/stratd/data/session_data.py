@@ -6,7 +6,7 @@ import mmap
 import os
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -109,18 +109,34 @@ class Frame:
     Attributes:
         capacity: int64[k], rows that each stream of an interval has room for.
         before: int64[k], cells of one field of all shorter intervals.
+        memory: where the rows are; floats come first.
+        annex: what `SessionData.on_move` keeps beside these rows, position for position.
     """
 
-    __slots__ = ("_written", "base", "before", "capacity", "counts", "floats", "ro_counts", "ro_floats", "ro_times", "times")
+    __slots__ = (
+        "_written",
+        "annex",
+        "base",
+        "before",
+        "capacity",
+        "counts",
+        "floats",
+        "memory",
+        "ro_counts",
+        "ro_floats",
+        "ro_times",
+        "times",
+    )
 
     def __init__(self, symbols: int, capacity: Sequence[int], base: NDArray[np.int64], unused: Pool) -> None:
+        self.annex: Any = None
         self.capacity = np.array(capacity, np.int64)
         self.before = symbols * (np.cumsum(self.capacity) - self.capacity)
         self.base = base
         cells = symbols * sum(capacity)
         kinds = ((np.float64, FLOAT_FIELDS), (np.int64, TIME_FIELDS), (np.int32, COUNT_FIELDS))
         sizes = [np.dtype(kind).itemsize * len(fields) * cells for kind, fields in kinds]
-        memory = unused.take(sum(sizes))
+        memory = self.memory = unused.take(sum(sizes))
         self._written = memory.written
         read = mmap.mmap(memory.fd, memory.size, mmap.MAP_SHARED, mmap.PROT_READ)
         # When the readers' mapping has gone, nobody can see the memory, and it serves again.
@@ -175,6 +191,8 @@ class SessionData:
         symbols: in the session's order. Index s everywhere.
         count: int64[k, s], rows appended so far (published or not); the writer's.
         keep: rows held behind the newest row of a stream.
+        on_move: called by the writer with a new frame, its rows in place, before anybody else sees it. What it returns
+            becomes the frame's `annex`.
     """
 
     def __init__(self, symbols: Sequence[str], intervals: Sequence[Interval], keep: int) -> None:
@@ -183,6 +201,7 @@ class SessionData:
         self.keep = keep
         self.count = np.zeros((len(intervals), len(symbols)), np.int64)
         self.compactions = 0
+        self.on_move: Callable[[Frame], Any] | None = None
         self._unused = Pool()
         self.frame = self._new_frame([1] * len(intervals), np.zeros_like(self.count))
 
@@ -191,14 +210,14 @@ class SessionData:
         return Frame(len(self.symbols), capacity, base, self._unused)
 
     def make_room(self, rows: NDArray[np.int64]) -> None:
-        """See to it that `rows` more rows fit in every stream. Moves what is kept to new memory if they do not.
+        """See to it that `rows` more rows fit in every stream. Moves what is kept to new memory if they do not, and before the first.
 
         Args:
             rows: int64[k, s], at most how many rows each stream will gain.
         """
         frame = self.frame
         held = self.count - frame.base
-        if ((held + rows).max(axis=1, initial=0) <= frame.capacity).all():
+        if self.compactions and ((held + rows).max(axis=1, initial=0) <= frame.capacity).all():
             return
         stay = np.minimum(held, self.keep)
         need = (stay + rows).max(axis=1, initial=1)
@@ -212,6 +231,8 @@ class SessionData:
         moved = self._new_frame(capacity.tolist(), (self.count - stay).astype(np.int64))
         for k in range(len(self.intervals)):
             _move(frame, moved, k, held[k], stay[k])
+        if self.on_move is not None:
+            moved.annex = self.on_move(moved)
         self.frame = moved
         self.compactions += 1
 

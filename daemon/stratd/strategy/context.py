@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,9 +18,10 @@ from stratd.data.series import BarSeries
 from stratd.data.session_data import Frame
 from stratd.data.subscription import NOTIFY, WATCH, Slot
 from stratd.errors import DataError, NotSubscribed, StrategySetupError
-from stratd.indicators.base import Indicator
-from stratd.indicators.handle import IndicatorHandle
+from stratd.indicators.base import Indicator, StreamInfo
+from stratd.indicators.hub import IndicatorHub
 from stratd.model import MINUTE_NS, Instrument, Interval, Side, Signal
+from stratd.strategy.handles import DType, Handle, Handles, Request
 from stratd.strategy.signals import SignalFields
 
 _BEFORE: Final = -(2**62)
@@ -33,6 +34,7 @@ class Market:
     Attributes:
         history_bars: rows of each stream that a strategy can look back.
         calendars: the tables in use; `calendar_of` gives a symbol's index among them.
+        streams: by symbol and interval, as indicators see them.
     """
 
     symbols: tuple[str, ...]
@@ -41,6 +43,15 @@ class Market:
     calendars: tuple[CalendarTable, ...]
     calendar_of: Mapping[str, int]
     history_bars: int
+    streams: Mapping[tuple[str, str], StreamInfo] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        streams = {
+            (symbol, str(interval)): StreamInfo(symbol, interval, k, s, self.instruments[symbol].tick, self.calendar(symbol))
+            for k, interval in enumerate(self.intervals)
+            for s, symbol in enumerate(self.symbols)
+        }
+        object.__setattr__(self, "streams", MappingProxyType(streams))
 
     def calendar(self, symbol: str) -> CalendarTable:
         """The calendar of a symbol."""
@@ -85,12 +96,19 @@ class StrategyContext:
         self._known: dict[tuple[str, Interval | str], BarSeries] = {}
         self._slot_number: dict[tuple[str, Interval], int] = {}
         self._slots: list[tuple[BarSeries, Slot]] = []
-        self._handles: dict[tuple[Indicator, str, Interval], IndicatorHandle] = {}
-        self._handles_by_slot: list[list[IndicatorHandle]] = []
-        self._computed: list[int] = []  # slots that have indicators
+        self._handles = Handles(
+            name,
+            len(market.intervals),
+            len(market.symbols),
+            market.history_bars,
+            self._series_of,
+            self._stream_of,
+            self._shown_until,
+        )
         self._frame: Frame | None = None
-        self._columns: list[list[tuple[IndicatorHandle, tuple[NDArray[np.float64], ...]]]] = []
+        self._last_end: NDArray[np.int64] = np.zeros(0, np.int64)
         self._signals: list[SignalFields] = []
+        self.note_indicators = False  # whether signals are kept, with the values of the indicators that have names
         self._open = True  # setup is still running
         self._moment = Moment()
         self._current: BarSeries | Moment = self._moment
@@ -117,31 +135,48 @@ class StrategyContext:
         """Make these streams readable, without notifications. Arguments and errors as for `subscribe`."""
         return self._add(symbols, interval, WATCH, 0)
 
-    def indicator(self, indicator: Indicator, symbol: str, interval: Interval | str) -> IndicatorHandle:
-        """A handle on an indicator of a subscribed or watched stream. Asking twice gives the same handle.
+    def indicator(
+        self,
+        indicator: Indicator,
+        symbol: str,
+        interval: Interval | str,
+        *,
+        name: str = "",
+        lazy: bool = False,
+        private: bool = False,
+        dtype: DType = "float64",
+    ) -> Any:
+        """A handle on an indicator of a subscribed or watched stream. Asking twice for the same gives the same handle.
+
+        It is computed once for all strategies that ask for it. Asked for in a callback, it begins at the oldest bar that this
+        strategy can still see.
+
+        Args:
+            name: what to call it in metrics, `stratd list`, signals and plots; its label unless given.
+            lazy: compute it only when it is read. Values are the same. For many that are seldom read.
+            private: compute it for this strategy alone, in its own thread: whatever it costs, others do not notice.
+            dtype: "float32" keeps half the bytes; values are rounded to 24 bits, a relative error of at most 6e-8.
+
+        Returns:
+            An IndicatorHandle; where the indicator has several outputs, a HandleGroup with one for each.
 
         Raises:
-            NotSubscribed: the stream is not visible to this strategy.
-            StrategySetupError: it looks back further than `history_bars`, or setup is over.
+            NotSubscribed: a stream that it needs is not visible to this strategy.
+            IndicatorError: it is put together wrongly.
+            StrategySetupError: it looks back further than `history_bars`, or its name is taken.
         """
-        self._must_be_open("indicator")
         series = self.bars(symbol, interval)
-        key = (indicator, symbol, series.interval)
-        handle = self._handles.get(key)
-        if handle is None:
-            history = self._market.history_bars
-            if indicator.reach >= history:
-                raise StrategySetupError(
-                    self.name,
-                    f"{indicator.label} looks back {indicator.reach} bars, the session holds {history}: raise history_bars",
-                )
-            handle = IndicatorHandle(indicator, series, history, self.instruments[symbol].tick)
-            self._handles[key] = handle
-            number = self._slot_number[symbol, series.interval]
-            if not self._handles_by_slot[number]:
-                self._computed.append(number)
-            self._handles_by_slot[number].append(handle)
-        return handle
+        exact = str(series.interval)
+        request = Request(indicator, symbol, exact, name, lazy, private, dtype)
+        return self._handles.ask(request, self._market.streams[symbol, exact])
+
+    def release(self, handle: Handle) -> None:
+        """Let go of an indicator. What no strategy uses any more is computed no more, and its memory goes.
+
+        Raises:
+            StrategySetupError: it is not one of this strategy's handles, or has been released already.
+        """
+        self._handles.release(handle)
 
     # Reading.
 
@@ -163,6 +198,10 @@ class StrategyContext:
                 raise NotSubscribed(symbol, str(exact), has)
             self._known[symbol, interval] = found
         return found
+
+    def snapshot(self) -> dict[tuple[str, str, str], float]:
+        """The newest value of every indicator of this strategy, by name (its label where it has none), symbol and interval."""
+        return self._handles.snapshot()
 
     @property
     def now(self) -> int:
@@ -237,8 +276,11 @@ class StrategyContext:
         else:
             row = current._hi - 1
             now, open_time = current._close_time.item(row), current._open_time.item(row)
+        noted = None
+        if self.note_indicators:
+            noted = tuple((handle.name, handle.value) for handle in self._handles.named(symbol))
         self._signals.append(
-            (now, open_time, number, side, strength, reason, target_weight, limit_price, stop_price, take_profit_price)
+            (now, open_time, number, side, strength, reason, target_weight, limit_price, stop_price, take_profit_price, noted)
         )
 
     def emit(self, signal: Signal) -> None:
@@ -279,33 +321,45 @@ class StrategyContext:
         """The streams in the order in which they were asked for."""
         return self._slots
 
+    def attach(self, hub: IndicatorHub | None) -> None:
+        """Have indicators computed by the hub from now on; without one, by an engine of this strategy's own."""
+        self._handles.attach(hub)
+
+    @property
+    def handles(self) -> Handles:
+        """The strategy's indicators."""
+        return self._handles
+
     def advance(self, frame: Frame, last_end: NDArray[np.int64]) -> None:
-        """Before a window runs: read from `frame`, and compute indicators for the rows that it makes visible.
+        """Before a window runs: read from `frame`, and compute what is not the hub's for the rows that it makes visible.
 
         Args:
             last_end: int64[slots], one past the newest row (relative to the frame) of each slot; -1 where there is none.
         """
-        moved = frame is not self._frame
-        if moved:
+        handles = self._handles
+        self._last_end = last_end
+        if frame is self._frame and not handles.computes:
+            return
+        handles.catch_up()
+        if frame is not self._frame:
             self._frame = frame
             for series, _ in self._slots:
                 series.take_frame(frame)
-            self._columns = [
-                [
-                    (handle, tuple(self._slots[n][0]._whole_column(field) for field in handle.indicator.fields))
-                    for handle in handles
-                ]
-                for n, handles in enumerate(self._handles_by_slot)
-            ]
-        if not self._computed:
-            return
-        ends = last_end.tolist()
-        for number in self._computed:
-            series = self._slots[number][0]
-            end = ends[number]
-            if end > series._hi or moved:
-                for handle, columns in self._columns[number]:
-                    handle.advance(columns, series._base, series._hi, max(end, series._hi))
+            handles.advance(frame)
+        handles.compute_own()
+
+    def _shown_until(self, series: BarSeries) -> int:
+        """The absolute row up to which the window that runs shows a series."""
+        number = self._slot_number[series.symbol, series.interval]
+        end = int(self._last_end[number]) if number < len(self._last_end) else 0
+        return series._base + max(end, series._hi)
+
+    def _series_of(self, stream: StreamInfo) -> BarSeries:
+        return self.bars(stream.symbol, stream.interval)
+
+    def _stream_of(self, symbol: str, interval: str) -> StreamInfo:
+        series = self.bars(symbol, interval)
+        return self._market.streams[series.symbol, str(series.interval)]
 
     def _must_know(self, symbol: str) -> int:
         """Index of a symbol in the session.
@@ -356,7 +410,6 @@ class StrategyContext:
                 self._series[symbol, exact] = series
                 self._slot_number[symbol, exact] = len(self._slots)
                 self._slots.append((series, Slot(k, s, kind, lookback)))
-                self._handles_by_slot.append([])
             elif kind == NOTIFY:
                 number = self._slot_number[symbol, exact]
                 old = self._slots[number][1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from stratd.model import Side
 
@@ -22,6 +22,7 @@ class SignalRecord(NamedTuple):
         open_time: open time of that event's bar, ns UTC.
         symbol: index in the session's symbols.
         side, strength, reason, target_weight, limit_price, stop_price, take_profit_price: as in `Signal`.
+        indicators: values then of the symbol's indicators that have names, if they were kept.
     """
 
     time: int
@@ -34,15 +35,17 @@ class SignalRecord(NamedTuple):
     limit_price: float | None
     stop_price: float | None
     take_profit_price: float | None
+    indicators: tuple[tuple[str, float], ...] | None
 
 
-SignalFields = tuple[int, int, int, Side, float, str, float | None, float | None, float | None, float | None]
+Noted: TypeAlias = tuple[tuple[str, float], ...] | None
+SignalFields: TypeAlias = tuple[int, int, int, Side, float, str, float | None, float | None, float | None, float | None, Noted]
 """A SignalRecord as a bare tuple, which costs a fifth as much to make."""
 
 
 def _packed(record: SignalFields) -> bytes:
-    """The bytes of a record that are hashed: all but the words of the reason."""
-    time, open_time, symbol, side, strength, _, target, limit, stop, profit = record
+    """The bytes of a record that are hashed: all but the words of the reason, and what was noted beside it."""
+    time, open_time, symbol, side, strength, _, target, limit, stop, profit, _ = record
     return _pack(
         time,
         open_time,

@@ -15,6 +15,7 @@ from stratd.data.calendars import Grid, grid_of
 from stratd.data.event_log import EventLog
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import NOTIFY, SLICE_ONLY, Slot, StreamSubscription
+from stratd.indicators.handle import IndicatorHandle
 from stratd.model import MINUTE_NS, Interval
 from stratd.strategy.base import Strategy
 from stratd.strategy.context import Market, Moment, StrategyContext
@@ -80,6 +81,7 @@ class StrategyThread:
         self._fenced = False  # nothing that it signals counts any more
         self._moment = Moment()
         self._slots = context.slots()
+        context.note_indicators = policy.keep_signals
         self._withheld: dict[int, int] = {}  # by slot: close time of the last bar that was withheld from a slice
         self._grids: dict[tuple[int, int], Grid] = {}
         self._market = market
@@ -146,6 +148,15 @@ class StrategyThread:
             with self._counting:
                 self.durations.settle()
         self.subscription.detach()
+        self._context.handles.close()
+
+    def indicator_errors(self) -> list[tuple[str, str]]:
+        """What indicators that are computed here have raised: where, and what. Callable by any thread."""
+        return self._context.handles.errors()
+
+    def named_indicators(self) -> list[IndicatorHandle]:
+        """Handles that the strategy's author has named. Callable by any thread."""
+        return self._context.handles.named()
 
     def _main(self) -> None:
         if self._policy.core is not None:

@@ -20,6 +20,7 @@ from stratd.data.processor import DataProcessor
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import StreamSubscription
 from stratd.errors import BarrierTimeout, ConfigError
+from stratd.indicators.hub import IndicatorHub
 from stratd.model import Instrument, Interval
 from stratd.strategy.context import Market
 from stratd.strategy.manager import StrategyManager
@@ -44,6 +45,7 @@ class Session:
 
     market: Market
     data: SessionData
+    hub: IndicatorHub
     derivation: Derivation
     log: EventLog
     gate: Gate
@@ -124,6 +126,9 @@ def build_session(
     keep = config.history_bars + window + 1
     data = SessionData(market.symbols, market.intervals, keep)
     derivation = build_derivation(config.instruments(), market, data, latest_ns)
+    hub = IndicatorHub(data, lambda symbol, interval: market.streams[symbol, interval])
+    for entry in loaded:
+        entry.context.attach(hub)
     log = EventLog()
     core = current_core() if window <= PINNED_WINDOW else None
     threads = [_thread(entry, market, data, log, options, core) for entry in loaded]
@@ -142,8 +147,8 @@ def build_session(
     feed.open(market.symbols)
     directory = config.results_path if options.results_dir is None else Path(options.results_dir)
     rejects = RejectsFile(directory / config.session_name / "rejects.csv")
-    processor = DataProcessor(feed, derivation, log, gate, rejects, block_minutes, BLOCK_ROWS, core)
-    return Session(market, data, derivation, log, gate, feed, rejects, processor, strategies, failures, timed_out)
+    processor = DataProcessor(feed, derivation, log, gate, rejects, block_minutes, BLOCK_ROWS, core, hub.advance)
+    return Session(market, data, hub, derivation, log, gate, feed, rejects, processor, strategies, failures, timed_out)
 
 
 def _thread(

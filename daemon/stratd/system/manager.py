@@ -117,6 +117,7 @@ class SystemManager:
                 server.close()
             session.feed.close()
             session.rejects.close()
+            session.hub.close()
             for thread in session.strategies.threads:
                 unload(type(thread.strategy))
 
@@ -138,7 +139,13 @@ class SystemManager:
 
     def _parts(self, session: Session) -> SessionParts:
         return SessionParts(
-            self.config.session_name, session.processor, session.derivation, session.gate, session.rejects, session.strategies
+            self.config.session_name,
+            session.processor,
+            session.derivation,
+            session.gate,
+            session.rejects,
+            session.strategies,
+            session.hub,
         )
 
     def _wait(self, session: Session) -> None:
@@ -208,6 +215,9 @@ class SystemManager:
         rows = rejected + int(session.data.count[0].sum())
         if rejected > NOTED_SHARE * rows:
             notes.append(f"{rejected:,} of {rows:,} rows ({rejected / rows:.1%}) were not used: look at the rejects file")
+        notes += [f"indicator {where} has no values: its computation raised {error}" for where, error in session.hub.errors()]
+        for thread in session.strategies.threads:
+            notes += [f"strategy {thread.name}: indicator {where} raised {error}" for where, error in thread.indicator_errors()]
         notes += [f"{symbol}: no bars came" for symbol, found in quality.items() if not found.present]
         return notes
 

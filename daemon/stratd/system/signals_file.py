@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from stratd.errors import UsageError
+from stratd.strategy.signals import SignalRecord
 from stratd.strategy.thread import StrategyThread
 
 SUFFIXES = (".csv", ".parquet")
@@ -24,7 +27,8 @@ def check_signals_path(path: Path) -> None:
 
 
 def write_signals(path: Path, threads: Sequence[StrategyThread], symbols: Sequence[str]) -> int:
-    """Write every signal: the bar's open_time, strategy, symbol, side, strength, reason. Returns how many.
+    """Write every signal: the bar's open_time, strategy, symbol, side, strength, reason, and the values of the
+    symbol's indicators that have names, as a JSON object. Returns how many.
 
     Ordered by the event that each was decided on, then by the session's order of strategies, then as emitted.
 
@@ -53,6 +57,7 @@ def write_signals(path: Path, threads: Sequence[StrategyThread], symbols: Sequen
             "side": pa.array([str(record.side) for _, _, _, record in rows], pa.string()),
             "strength": pa.array([record.strength for _, _, _, record in rows], pa.float64()),
             "reason": pa.array([record.reason for _, _, _, record in rows], pa.string()),
+            "indicators": pa.array([_noted(record) for _, _, _, record in rows], pa.string()),
         }
     )
     if path.suffix == ".csv":
@@ -61,3 +66,7 @@ def write_signals(path: Path, threads: Sequence[StrategyThread], symbols: Sequen
     else:
         pa.parquet.write_table(table, path)
     return len(rows)
+
+
+def _noted(record: SignalRecord) -> str:
+    return json.dumps({name: None if math.isnan(value) else value for name, value in record.indicators or ()})

@@ -13,6 +13,7 @@ from stratd.data.derivation import Derivation
 from stratd.data.gate import Gate
 from stratd.data.intake import RejectsFile
 from stratd.data.processor import DataProcessor
+from stratd.indicators.hub import IndicatorHub
 from stratd.strategy.manager import StrategyManager
 from stratd.telemetry import metrics as m
 
@@ -29,6 +30,7 @@ class SessionParts:
     gate: Gate
     rejects: RejectsFile
     strategies: StrategyManager
+    hub: IndicatorHub
 
 
 class SessionCollector:
@@ -66,7 +68,33 @@ class SessionCollector:
         yield lost
         yield self._single(m.KERNELS_COMPILED, kernel.stats.compiled)
         yield self._single(m.KERNELS_COMPILED_LATE, kernel.stats.sealed_compilations)
+        yield from self._indicators()
         yield from self._strategies()
+
+    def _indicators(self) -> Iterator[Metric]:
+        name, hub = self._parts.name, self._parts.hub
+        families = {
+            metric: _family(metric)
+            for metric in (
+                m.INDICATOR_COLUMNS,
+                m.INDICATOR_USERS,
+                m.INDICATOR_VALUES,
+                m.INDICATOR_SAVED,
+                m.INDICATOR_BYTES,
+                m.INDICATOR_SECONDS,
+            )
+        }
+        for one in hub.stats():
+            figures = (one.columns, one.users, one.computed, one.saved, one.bytes, one.seconds)
+            for family, figure in zip(families.values(), figures, strict=True):
+                family.add_metric([name, one.label, one.interval], figure)
+        yield from families.values()
+        yield self._single(m.INDICATOR_ERRORS, len(hub.errors()))
+        values = _family(m.INDICATOR_VALUE)
+        for thread in self._parts.strategies.threads:
+            for handle in thread.named_indicators():
+                values.add_metric([name, thread.name, handle.name, handle.symbol, handle.interval], handle.peek())
+        yield values
 
     def _strategies(self) -> Iterator[Metric]:
         name = self._parts.name

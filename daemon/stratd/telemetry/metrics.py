@@ -34,6 +34,33 @@ KERNELS_COMPILED: Final = Metric("stratd_kernels_compiled_total", "counter", (),
 KERNELS_COMPILED_LATE: Final = Metric(
     "stratd_kernels_compiled_after_activation_total", "counter", (), "kernels compiled while a session ran; should stay 0"
 )
+INDICATOR_COLUMNS: Final = Metric(
+    "stratd_indicator_columns", "gauge", ("indicator", "interval"), "columns that are computed for all strategies together"
+)
+INDICATOR_USERS: Final = Metric(
+    "stratd_indicator_users", "gauge", ("indicator", "interval"), "handles and other indicators that use these columns"
+)
+INDICATOR_VALUES: Final = Metric("stratd_indicator_values_total", "counter", ("indicator", "interval"), "values computed")
+INDICATOR_SAVED: Final = Metric(
+    "stratd_indicator_values_saved_total",
+    "counter",
+    ("indicator", "interval"),
+    "values that were not computed because they were shared",
+)
+INDICATOR_BYTES: Final = Metric("stratd_indicator_bytes", "gauge", ("indicator", "interval"), "bytes of the values that are held")
+INDICATOR_SECONDS: Final = Metric(
+    "stratd_indicator_seconds_total",
+    "counter",
+    ("indicator", "interval"),
+    "time spent on computing; of blocks of few rows every 64th is timed and stands for the others",
+)
+INDICATOR_ERRORS: Final = Metric("stratd_indicator_errors", "gauge", (), "indicators whose computation has raised")
+INDICATOR_VALUE: Final = Metric(
+    "stratd_strategy_indicator_value",
+    "gauge",
+    ("strategy", "name", "symbol", "interval"),
+    "newest value, at the strategy's cursor, of an indicator that its author has named",
+)
 NOTIFICATIONS: Final = Metric("stratd_strategy_notifications_total", "counter", ("strategy",), "notifications handled")
 SIGNALS: Final = Metric("stratd_strategy_signals_total", "counter", ("strategy",), "signals emitted")
 ERRORS: Final = Metric("stratd_strategy_errors_total", "counter", ("strategy",), "exceptions raised by the strategy")
@@ -64,6 +91,14 @@ ALL: Final = (
     MINUTES_LOST,
     KERNELS_COMPILED,
     KERNELS_COMPILED_LATE,
+    INDICATOR_COLUMNS,
+    INDICATOR_USERS,
+    INDICATOR_VALUES,
+    INDICATOR_SAVED,
+    INDICATOR_BYTES,
+    INDICATOR_SECONDS,
+    INDICATOR_ERRORS,
+    INDICATOR_VALUE,
     NOTIFICATIONS,
     SIGNALS,
     ERRORS,

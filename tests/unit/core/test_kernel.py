@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ctypes
 import errno
+import math
 import os
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from numba import types as nb
 
 import stratd
 from stratd.core import kernel as module
-from stratd.core.kernel import Kernel, all_kernels, cache_directory, stats
+from stratd.core.kernel import Kernel, Operation, all_kernels, cache_directory, stats
 from stratd.errors import KernelError
 
 SCALE = 2.0
@@ -101,6 +103,33 @@ def test_load_another_helper_is_never_served_from_the_cache(cache: Path) -> None
     assert [Kernel(with_globals(outer, helper=helper), "f8(f8)")(10.0) for helper in helpers] == [21.0, 31.0]
 
 
+def test_load_helper_that_calls_another_function_is_never_served_from_the_cache(cache: Path) -> None:
+    def down(x: float) -> float:
+        return math.floor(x) * 1.0
+
+    def up(x: float) -> float:
+        return math.ceil(x) * 1.0  # the same code as that above but for a name
+
+    def outer(x: float) -> float:
+        return helper(x) + 1.0  # type: ignore[name-defined,no-any-return]  # noqa: F821
+
+    found = [Kernel(with_globals(outer, helper=Kernel(one, "f8(f8)")), "f8(f8)")(2.5) for one in (down, up)]
+    assert found == [3.0, 4.0]
+
+
+def test_load_another_default_is_never_served_from_the_cache(cache: Path) -> None:
+    def first(x: float, y: float = 1.0) -> float:
+        return x + y
+
+    made = [first, types.FunctionType(first.__code__, first.__globals__, "first", (2.0,))]
+
+    def outer(x: float) -> float:
+        return helper(x)  # type: ignore[name-defined,no-any-return]  # noqa: F821
+
+    found = [Kernel(with_globals(outer, helper=Kernel(one, "f8(f8, omitted)")), "f8(f8)") for one in made]
+    assert len({module._content(one) for one in found}) == 2
+
+
 FILES = {
     "__init__.py": "",
     "constants.py": "STEP = 1.0\n",
@@ -118,7 +147,16 @@ from stratd.helper import helper
 @kernel("f8(f8)")
 def user(x):
     return helper(x) + STEP
-print(user.load()(10.0), module.stats.compiled)
+@module.operation
+def column(inputs, outputs, start, stop, parameters, state):
+    for row in range(start, stop):
+        state[row] = helper(parameters[row]) + STEP
+import ctypes
+cells = (ctypes.c_double * 2)(10.0, 0.0)
+at = ctypes.addressof(cells)
+kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+ctypes.CFUNCTYPE(None, *kinds)(column.address)(None, None, 0, 1, at, at + 8)
+print(user.load()(10.0), module.stats.compiled, cells[1])
 """,
 }
 
@@ -139,12 +177,58 @@ def test_load_edited_helper_or_constant_in_another_file_is_never_served_from_an_
         command = [sys.executable, "-B", "-c", "import stratd.user"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout.split()
 
-    assert run() == ["21.0", "2"]
-    assert run() == ["21.0", "0"]
+    assert run() == ["21.0", "3", "21.0"]
+    assert run() == ["21.0", "0", "21.0"]
     (package / "helper.py").write_text(FILES["helper.py"].replace("2.0", "3.0"))
-    assert run() == ["31.0", "2"]
+    assert run() == ["31.0", "3", "31.0"]
     (package / "constants.py").write_text("STEP = 4.0\n")
-    assert run()[0] == "34.0"
+    assert run()[::2] == ["34.0", "34.0"]
+
+
+# Operations: called by address.
+
+
+def doubled(inputs: Any, outputs: Any, start: int, stop: int, parameters: Any, state: Any) -> None:
+    for row in range(start, stop):
+        outputs[0][row] = inputs[0][row] * SCALE / parameters[0]
+        state[0] += 1.0
+
+
+def run(made: Operation, values: list[float], divisor: float) -> tuple[list[float], float]:
+    """Call an operation as C would."""
+    column, out, cells = np.array(values), np.zeros(len(values)), np.array([divisor, 0.0])
+    inputs, outputs = (np.array([one.ctypes.data]) for one in (column, out))
+    kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+    function = ctypes.CFUNCTYPE(None, *kinds)(made.address)
+    function(inputs.ctypes.data, outputs.ctypes.data, 1, len(values), cells.ctypes.data, cells.ctypes.data + 8)
+    return out.tolist(), float(cells[1])
+
+
+def test_operation_is_called_by_address_and_taken_from_the_cache(cache: Path) -> None:
+    compiled, loaded = stats.compiled, stats.loaded
+    assert run(Operation(doubled), [1.0, 2.0, 3.0], 4.0) == ([0.0, 1.0, 1.5], 2.0)
+    assert run(Operation(doubled), [1.0, 2.0], 0.0) == ([0.0, np.inf], 1.0)  # as in C, without an error
+    assert (stats.compiled, stats.loaded) == (compiled + 1, loaded + 1)
+    assert run(Operation(with_globals(doubled, SCALE=8.0)), [1.0, 2.0], 4.0) == ([0.0, 4.0], 1.0)
+    assert (stats.compiled, stats.loaded) == (compiled + 2, loaded + 1)
+
+
+def test_operation_whose_cache_cannot_be_written_or_read_is_compiled_anew(
+    cache: Path, warnings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numba.core.caching
+
+    Operation(doubled).load()
+    for file in cache.rglob("*.nbi"):
+        file.write_bytes(b"")
+    assert run(Operation(doubled), [1.0, 2.0], 4.0) == ([0.0, 1.0], 1.0)
+    assert len(warnings()) == 1
+
+    def refuse(self: Any, *args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(numba.core.caching.IndexDataCacheFile, "save", refuse)
+    assert run(Operation(with_globals(doubled, SCALE=8.0)), [1.0, 2.0], 4.0) == ([0.0, 4.0], 1.0)
 
 
 # A cache that cannot be used.
@@ -327,4 +411,7 @@ def test_all_kernels_have_a_signature_of_as_many_types_as_arguments() -> None:
     kernels = {kernel.function.__name__: kernel for kernel in all_kernels()}
     assert {"take_in", "select", "mix", "mark_last", "observe", "find_phase"} <= set(kernels)
     for kernel in kernels.values():
+        if isinstance(kernel, Operation):
+            assert kernel.function.__code__.co_varnames[:6] == ("inputs", "outputs", "start", "stop", "parameters", "state")
+            continue
         assert len(module._parse_signature(kernel.signature).args) == kernel.function.__code__.co_argcount, kernel.function

@@ -15,10 +15,7 @@ Floats = NDArray[np.float64]
 
 
 def sma(rows: list[float], period: int, tick: float | None) -> Floats:
-    spec, column = SMA(period), np.array(rows)
-    out = np.empty(len(rows))
-    spec.advance((column,), 0, len(rows), spec.new_state(tick), out)
-    return out
+    return SMA(period).compute({"close": rows}, tick=tick)["value"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,4 +71,17 @@ def test_sma_with_a_tiny_tick_and_a_large_price_counts_whole_ticks() -> None:
 
 
 def test_sma_of_volume_ignores_the_tick() -> None:
-    assert SMA(3, "volume").new_state(0.25).tobytes() == SMA(3, "volume").new_state(None).tobytes()
+    volumes = {"volume": [0.1, 0.2, 0.3, 7.5, 0.5]}
+    got = [SMA(3, "volume").compute(volumes, tick=tick)["value"].tobytes() for tick in (0.25, None)]
+    assert got[0] == got[1]
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("tick", [0.01, None])
+def test_sma_over_ten_million_rows_does_not_drift(tick: float | None) -> None:
+    rows = np.random.default_rng(4).lognormal(4, 1, 10_000_000).round(2)
+    rows[[5_000_000, 9_000_000]] = 1e12  # a spike must not linger either
+    got = SMA(50).compute({"close": rows}, tick=tick, blocks=range(0, 10_000_000, 16_384))["value"]
+    for row in (*range(100, 10_000_000, 99_991), 9_000_049, 9_000_050, 9_999_999):
+        exact = math.fsum(rows[row - 49 : row + 1]) / 50
+        assert abs(got[row] / exact - 1) < 1e-15

@@ -81,14 +81,13 @@ def test_watch_then_subscribe_becomes_a_subscription_and_never_goes_back(ctx: St
     assert [symbol for symbol, *_ in streams(ctx)] == ["SPY", "BTC/USD", "ETH/USD", "ES[H4]"]
 
 
-@pytest.mark.parametrize("what", ["subscribe", "watch", "indicator"])
+@pytest.mark.parametrize("what", ["subscribe", "watch"])
 def test_setup_over_nothing_more_can_be_asked_for(ctx: StrategyContext, what: str) -> None:
     ctx.subscribe("SPY", "1m")
     ctx.seal()
     calls: dict[str, Any] = {
         "subscribe": lambda: ctx.subscribe("SPY", "5m"),
         "watch": lambda: ctx.watch("SPY", "5m"),
-        "indicator": lambda: ctx.indicator(SMA(3), "SPY", "1m"),
     }
     with pytest.raises(StrategySetupError, match=f"{what} is called in setup"):
         calls[what]()
@@ -121,9 +120,9 @@ def test_indicator_of_a_stream_that_is_not_visible_or_too_far_back_is_refused(ct
     with pytest.raises(NotSubscribed, match="It has: nothing"):
         ctx.indicator(SMA(3), "SPY", "1m")
     ctx.watch("SPY", "1m")
-    assert ctx.indicator(SMA(19), "SPY", "1m").indicator == SMA(19)
-    with pytest.raises(StrategySetupError, match=r"SMA\(20\) looks back 20 bars, the session holds 20: raise history_bars"):
-        ctx.indicator(SMA(20), "SPY", "1m")
+    assert ctx.indicator(SMA(20), "SPY", "1m").indicator == SMA(20)
+    with pytest.raises(StrategySetupError, match=r"SMA\(21\) looks back 21 bars, the session holds 20: raise history_bars"):
+        ctx.indicator(SMA(21), "SPY", "1m")
 
 
 def test_instruments_cannot_be_changed(ctx: StrategyContext) -> None:
@@ -168,7 +167,7 @@ def test_signal_and_emit_keep_the_same() -> None:
         records.append(list(ctx._signals))
     assert records[0] == records[1]
     assert [record[:3] for record in records[0]] == [(MINUTE_NS, MINUTE_NS, SYMBOLS.index("SPY"))] * 2
-    assert records[0][1][3:] == (Side.SELL, *values.values())
+    assert records[0][1][3:] == (Side.SELL, *values.values(), None)
 
 
 @pytest.mark.parametrize("call", ["emit", "session"])

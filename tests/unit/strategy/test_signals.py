@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stratd.model import Side
 from stratd.strategy.signals import SignalLog, SignalRecord
 
-BASE = SignalRecord(120, 60, 0, Side.BUY, 0.5, "because", 0.1, 10.0, 9.0, 12.0)
+BASE = SignalRecord(120, 60, 0, Side.BUY, 0.5, "because", 0.1, 10.0, 9.0, 12.0, None)
 
 
 def digest(*records: SignalRecord) -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,8 @@ import pytest
 
 from stratd.core.states import State
 from stratd.data.calendars import table_from_sessions, utc_table
-from stratd.indicators import Indicator
+from stratd.indicators import SMA
+from stratd.indicators.user import PythonIndicator
 from stratd.model import MINUTE_NS, Interval, Side
 from stratd.strategy.base import Strategy, StrategyParams
 from stratd.strategy.manager import audit_hash
@@ -423,38 +423,76 @@ def test_session_in_any_callback_is_the_one_that_the_event_belongs_to() -> None:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Broken(Indicator):
-    """A user's own indicator, which fails at some row."""
+class Broken(PythonIndicator):
+    """A user's own indicator, which fails at one row."""
 
-    at: int
-    warmup = 1
-    fields = ("close",)
-    label = "Broken()"
+    def __init__(self) -> None:
+        self.rows = 0
 
-    def new_state(self, tick: float | None) -> Any:
-        return None
-
-    def advance(self, columns: tuple[Any, ...], start: int, stop: int, state: Any, out: Any) -> None:
-        if stop > self.at:
+    def update(self, close: float) -> float:
+        self.rows += 1
+        if self.rows == 10:
             raise ZeroDivisionError("in the indicator")
+        return float(self.rows)
 
 
 class WithIndicator(Bars):
+    """Reads it at every bar of AAA."""
+
     def setup(self, ctx: Any) -> None:
         super().setup(ctx)
-        ctx.indicator(Broken(10), "AAA", "1m")
+        self.own = ctx.indicator(Broken(), "AAA", "1m")
+        self.values: list[float] = []
+
+    def on_bars(self, symbol: str, interval: Interval) -> None:
+        super().on_bars(symbol, interval)
+        if symbol == "AAA":
+            self.values.append(self.own.value)
 
 
-def test_run_indicator_that_raises_ends_its_strategy_and_nobody_waits_for_it() -> None:
-    parts = spine()
+class NeverReads(WithIndicator):
+    on_bars = Bars.on_bars
+
+
+@pytest.mark.parametrize("window", [1, 8])
+def test_run_indicator_that_raises_is_an_error_of_its_strategy_at_its_bar(window: int) -> None:
+    parts = spine(window=window)
     broken, healthy = parts.thread(WithIndicator, "broken"), parts.thread(Bars, "healthy")
     parts.run(both(30))
-    assert (broken.state, broken.errors) == (State.FAULTED, 1)
-    assert broken.ended_by == "faulted: ZeroDivisionError: in the indicator"
+    assert (broken.state, broken.errors) == (State.STOPPED, 1)
+    assert broken.last_error == "ZeroDivisionError: in the indicator"
+    assert broken.strategy.values == [*range(1, 10), *range(11, 31)]
     assert (healthy.state, len(seen(healthy))) == (State.STOPPED, 60)
-    assert parts.timed_out == []
     assert broken.strategy.torn_down == 1
+    assert broken.indicator_errors() == [("Broken on AAA 1m", "1 times")]
+
+
+def test_run_indicator_that_raises_and_is_never_read_is_said() -> None:
+    parts = spine()
+    thread = parts.thread(NeverReads)
+    parts.run(both(30))
+    assert (thread.state, thread.errors) == (State.STOPPED, 0)
+    assert thread.indicator_errors() == [("Broken on AAA 1m", "1 times")]
+
+
+def test_abandon_lets_go_of_the_hubs_columns() -> None:
+    class Asks(Bars):
+        def setup(self, ctx: Any) -> None:
+            super().setup(ctx)
+            self.mean = ctx.indicator(SMA(3), "AAA", "1m")
+
+    class AlsoAsks(Asks):
+        def on_bars(self, symbol: str, interval: Interval) -> None:
+            super().on_bars(symbol, interval)
+            self.ctx.indicator(SMA(4), symbol, "1m")
+
+    parts = spine()
+    parts.thread(AlsoAsks, "bad", ThreadPolicy(max_errors=0), raises=(20,))
+    good = parts.thread(Asks, "good")
+    parts.run(both(40))
+    columns = {one.label: (one.columns, one.users) for one in parts.hub.stats()}
+    assert columns == {"SMA(3)": (1, 1), "SMA(4)": (0, 0)}
+    assert good.strategy.mean.ready
 
 
 def test_teardown_may_signal() -> None:

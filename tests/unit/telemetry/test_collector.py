@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stratd.core import kernel
 from stratd.core.states import State
+from stratd.indicators import SMA
 from stratd.strategy.thread import ThreadPolicy
 from stratd.telemetry import metrics
 from stratd.telemetry.collector import SessionCollector, SessionParts
@@ -16,11 +17,20 @@ from ...support.spine import Spine, market
 from ...support.tight import tight_memory  # noqa: F401 - a fixture for all tests here
 from ..strategy.test_thread import Bars, Slices, both
 
+
+class Named(Bars):
+    """Has an indicator with a name."""
+
+    def setup(self, ctx: Any) -> None:
+        super().setup(ctx)
+        self.mean = ctx.indicator(SMA(3), "AAA", "1m", name="mean")
+
+
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def parts_of(spine: Spine) -> SessionParts:
-    return SessionParts("tiny", spine.processor, spine.derivation, spine.gate, spine.rejects, spine.strategies)
+    return SessionParts("tiny", spine.processor, spine.derivation, spine.gate, spine.rejects, spine.strategies, spine.hub)
 
 
 def scrape(spine: Spine) -> tuple[dict[str, Any], Samples]:
@@ -35,7 +45,7 @@ def scrape(spine: Spine) -> tuple[dict[str, Any], Samples]:
 
 def played() -> Spine:
     spine = Spine(market(history=20))
-    spine.thread(Bars, "bars", ThreadPolicy(max_errors=100), raises=(1, 2))
+    spine.thread(Named, "bars", ThreadPolicy(max_errors=100), raises=(1, 2))
     spine.thread(Slices, "slices", ThreadPolicy(min_quality=0.99))
     spine.thread(Bars, "bad", ThreadPolicy(max_errors=0), raises=(5,))
     rows = both(40)
