@@ -173,6 +173,13 @@ class Primitive(Indicator):
         """How many rows before a block the operation reads."""
         return 0
 
+    def prepare(self) -> None:
+        """Make ready, in `setup`, what may turn out to be impossible. Of ours everything is possible.
+
+        Raises:
+            KernelError: the code of a user does not compile.
+        """
+
     def failure(self, state: NDArray[np.float64]) -> str:
         """What has gone wrong in a computation for good; empty where nothing has. Code of ours does not fail."""
         return ""

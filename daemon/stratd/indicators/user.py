@@ -307,6 +307,10 @@ class CompiledIndicator(Primitive):
         """
         return bool(state[self.kind.state + FAILED])
 
+    def prepare(self) -> None:
+        """See `Primitive.prepare`."""
+        self.operation.load()
+
     def failure(self, state: NDArray[np.float64]) -> str:
         """See `Primitive.failure`."""
         return f"an exception at row {self.failed_row(state):,} (from 1) that it was given" if self.failed(state) else ""

@@ -137,6 +137,7 @@ class Handles:
                     self._check_streams(source, stream)
             return
         for part in self._planner.plan(indicator, stream).parts:
+            part.spec.prepare()
             self._series_of(part.stream)
             if part.other is not None:
                 self._series_of(part.other)

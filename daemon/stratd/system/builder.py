@@ -19,7 +19,7 @@ from stratd.data.intake import RejectsFile
 from stratd.data.processor import DataProcessor
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import StreamSubscription
-from stratd.errors import BarrierTimeout, ConfigError
+from stratd.errors import BarrierTimeout, ConfigError, StratdError
 from stratd.indicators.hub import IndicatorHub
 from stratd.model import Instrument, Interval
 from stratd.strategy.context import Market
@@ -27,7 +27,7 @@ from stratd.strategy.manager import StrategyManager
 from stratd.strategy.thread import StrategyThread, ThreadPolicy
 from stratd.system.calendars import load_calendar
 from stratd.system.config import SessionConfig
-from stratd.system.loading import Loaded, LoadFailure, load_all
+from stratd.system.loading import Loaded, LoadFailure, load_all, refuse
 from stratd.system.result import RunOptions
 
 MINUTE_1: Final = Interval("1m")
@@ -127,8 +127,15 @@ def build_session(
     data = SessionData(market.symbols, market.intervals, keep)
     derivation = build_derivation(config.instruments(), market, data, latest_ns)
     hub = IndicatorHub(data, lambda symbol, interval: market.streams[symbol, interval])
-    for entry in loaded:
-        entry.context.attach(hub)
+    for entry in tuple(loaded):
+        try:
+            entry.context.attach(hub)
+        except StratdError as error:
+            # What it asks for cannot be computed: it is left out like one that cannot be loaded.
+            failures.append(refuse(entry, config, error))
+            loaded.remove(entry)
+    if failures and (config.on_load_error == "abort" or not loaded):
+        raise ConfigError([problem for failure in failures for problem in failure.problems])
     log = EventLog()
     core = current_core() if window <= PINNED_WINDOW else None
     threads = [_thread(entry, market, data, log, options, core) for entry in loaded]

@@ -65,6 +65,15 @@ def load_all(config: SessionConfig, market: Market) -> tuple[list[Loaded], list[
     return loaded, failures
 
 
+def refuse(entry: Loaded, config: SessionConfig, error: StratdError) -> LoadFailure:
+    """A strategy that has been loaded cannot be used after all: let go of it."""
+    entry.context.handles.close()
+    unload(type(entry.strategy))
+    index = next(number for number, one in config.enabled_strategies if one is entry.config)
+    problem = Problem(str(config.file), f"strategies[{index}].module", str(error))
+    return LoadFailure(entry.config.name, (problem,))
+
+
 def load_one(config: SessionConfig, entry: StrategyConfig, key: str, root: Path, market: Market) -> Loaded:
     """Import a strategy, check its parameters, and run its setup on a context without bars.
 
