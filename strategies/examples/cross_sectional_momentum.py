@@ -41,7 +41,7 @@ class CrossSectionalMomentum(Strategy[CrossSectionalMomentumParams]):
     def setup(self, ctx: StrategyContext) -> None:
         params = self.params
         self._returns = {
-            symbol: ctx.indicator(ROC(params.lookback), symbol, params.interval)
+            symbol: ctx.indicator(ROC(params.lookback), symbol, params.interval, name="return")
             for symbol in ctx.subscribe(params.symbols, params.interval)
         }
         if len(self._returns) <= params.top:

@@ -58,9 +58,9 @@ class DonchianBreakout(Strategy[DonchianBreakoutParams]):
         self._channels = {
             symbol: _Channel(
                 ctx.bars(symbol, params.interval),
-                ctx.indicator(Highest(params.entry_period), symbol, params.interval),
-                ctx.indicator(Lowest(params.exit_period), symbol, params.interval),
-                ctx.indicator(ATR(params.atr_period), symbol, params.interval),
+                ctx.indicator(Highest(params.entry_period), symbol, params.interval, name="upper"),
+                ctx.indicator(Lowest(params.exit_period), symbol, params.interval, name="lower"),
+                ctx.indicator(ATR(params.atr_period), symbol, params.interval, name="range"),
             )
             for symbol in ctx.subscribe(params.symbols, params.interval, lookback=lookback)
         }

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from stratd import Bar, Interval, Side, Strategy, StrategyContext, StrategyParams
 from stratd.data.series import BarSeries
+from stratd.indicators import HandleGroup, OpeningRange
 from stratd.model import MINUTE_NS
 
 
@@ -41,13 +42,12 @@ class OpeningRangeBreakoutParams(StrategyParams):
 
 @dataclass(slots=True)
 class _Day:
-    """One symbol's session: its times (ns UTC), its opening range so far, and what was done."""
+    """One symbol's session: its times (ns UTC), its opening range, and what was done."""
 
     bars: BarSeries
+    range: HandleGroup  # high and low are NaN until the range is complete
     open_time: int = 0  # of the session; 0: none yet
     close_time: int = 0
-    high: float = float("-inf")
-    low: float = float("inf")
     may_enter: bool = False
     side: Side = Side.FLAT
 
@@ -60,24 +60,25 @@ class OpeningRangeBreakout(Strategy[OpeningRangeBreakoutParams]):
     def setup(self, ctx: StrategyContext) -> None:
         params = self.params
         self._days = {
-            symbol: _Day(ctx.bars(symbol, params.interval)) for symbol in ctx.subscribe(params.symbols, params.interval)
+            symbol: _Day(
+                ctx.bars(symbol, params.interval),
+                ctx.indicator(OpeningRange(params.range_minutes), symbol, params.interval, name="opening_range"),
+            )
+            for symbol in ctx.subscribe(params.symbols, params.interval)
         }
 
     def on_bars(self, symbol: str, interval: Interval) -> None:
         session = self.ctx.session(symbol)
         if session is None:  # before the open or after the close
             return
-        day, params = self._days[symbol], self.params
+        day, exit_minutes = self._days[symbol], self.params.exit_minutes
         bar = day.bars[-1]
         if session[0] != day.open_time:
             self._begin(symbol, day, bar, session)
-        if bar.close_time <= day.open_time + params.range_minutes * MINUTE_NS:
-            day.high = max(day.high, bar.high)
-            day.low = min(day.low, bar.low)
-        elif bar.close_time >= day.close_time - params.exit_minutes * MINUTE_NS:
+        elif bar.close_time >= day.close_time - exit_minutes * MINUTE_NS:
             day.may_enter = False
-            self._leave(symbol, day, f"{params.exit_minutes} minutes before the close")
-        elif day.may_enter and day.high > day.low:
+            self._leave(symbol, day, f"{exit_minutes} minutes before the close")
+        elif day.may_enter:
             self._enter(symbol, day, bar)
 
     def _begin(self, symbol: str, day: _Day, bar: Bar, session: tuple[int, int]) -> None:
@@ -85,13 +86,15 @@ class OpeningRangeBreakout(Strategy[OpeningRangeBreakoutParams]):
         # When trading begins in the middle of a session, part of that session's range was not seen.
         day.may_enter = day.open_time != 0 or bar.open_time == session[0]
         day.open_time, day.close_time = session
-        day.high, day.low = float("-inf"), float("inf")
 
     def _enter(self, symbol: str, day: _Day, bar: Bar) -> None:
-        if bar.close > day.high:
-            day.side, level, stop = Side.BUY, day.high, day.low
-        elif bar.close < day.low and self.params.allow_short:
-            day.side, level, stop = Side.SELL, day.low, day.high
+        high, low = day.range.high.value, day.range.low.value
+        if not high > low:  # the range is not complete yet (NaN), or has no height
+            return
+        if bar.close > high:
+            day.side, level, stop = Side.BUY, high, low
+        elif bar.close < low and self.params.allow_short:
+            day.side, level, stop = Side.SELL, low, high
         else:
             return
         day.may_enter = False

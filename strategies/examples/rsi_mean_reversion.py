@@ -59,8 +59,8 @@ class RsiMeanReversion(Strategy[RsiMeanReversionParams]):
         self._watches = {
             symbol: _Watch(
                 ctx.bars(symbol, params.interval),
-                ctx.indicator(RSI(params.rsi_period), symbol, params.interval),
-                ctx.indicator(SMA(params.trend_period), symbol, params.interval),
+                ctx.indicator(RSI(params.rsi_period), symbol, params.interval, name="rsi"),
+                ctx.indicator(SMA(params.trend_period), symbol, params.interval, name="trend"),
             )
             for symbol in ctx.subscribe(params.symbols, params.interval, lookback=lookback)
         }

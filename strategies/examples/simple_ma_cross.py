@@ -54,8 +54,8 @@ class SimpleMaCross(Strategy[SimpleMaCrossParams]):
         params = self.params
         self._pairs = {
             symbol: _Pair(
-                ctx.indicator(SMA(params.fast_period), symbol, params.interval),
-                ctx.indicator(SMA(params.slow_period), symbol, params.interval),
+                ctx.indicator(SMA(params.fast_period), symbol, params.interval, name="fast"),
+                ctx.indicator(SMA(params.slow_period), symbol, params.interval, name="slow"),
             )
             for symbol in ctx.subscribe(params.symbols, params.interval, lookback=params.slow_period)
         }

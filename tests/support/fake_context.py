@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stratd.indicators import Indicator
 from stratd.model import Interval, Signal
 
 Row = tuple[float, float, float, float]
@@ -35,12 +36,39 @@ class FakeSeries:
     def rows_in_all(self) -> int:
         return len(self._columns)
 
+    @property
+    def all_rows(self) -> dict[str, Any]:
+        """What there is to compute on, rows that are not visible yet included."""
+        prices = dict(zip(("open", "high", "low", "close"), self._columns.T, strict=True))
+        return {**prices, "open_time": self._open_time}
+
     open = property(lambda self: self._cut(self._columns[:, 0]))
     high = property(lambda self: self._cut(self._columns[:, 1]))
     low = property(lambda self: self._cut(self._columns[:, 2]))
     close = property(lambda self: self._cut(self._columns[:, 3]))
     open_time = property(lambda self: self._cut(self._open_time))
     close_time = property(lambda self: self._cut(self._open_time) + self.interval.duration_ns)
+
+
+class FakeHandle:
+    """An indicator with one output: computed once on all rows, and shown up to the series' count (values are causal)."""
+
+    def __init__(self, indicator: Indicator, series: FakeSeries) -> None:
+        self._series = series
+        self._column = indicator.compute(series.all_rows, interval=str(series.interval))[indicator.outputs[0]]
+
+    values = property(lambda self: self._series._cut(self._column))
+
+    @property
+    def value(self) -> float:
+        return float(self.values[-1]) if len(self._series) else float("nan")
+
+    @property
+    def ready(self) -> bool:
+        return self.value == self.value
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.values[index]
 
 
 class FakeLog:
@@ -80,8 +108,9 @@ class FakeContext:
     def watch(self, symbols: str | Iterable[str], interval: Interval | str) -> tuple[str, ...]:
         return self.symbols
 
-    def indicator(self, indicator: Any, symbol: str, interval: Interval | str) -> Any:
-        raise NotImplementedError("the fake has no indicators")
+    def indicator(self, indicator: Indicator, symbol: str, interval: Interval | str, *, name: str = "") -> FakeHandle:
+        assert Interval(interval) == self._interval
+        return FakeHandle(indicator, self._series[symbol])
 
     def bars(self, symbol: str, interval: Interval | str) -> FakeSeries:
         return self._series[symbol]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stratd.data.calendars import CalendarTable, session_at, utc_table
 from stratd.indicators import FIELDS, Indicator
-from stratd.model import Bar, BarFlags, Interval, Side
+from stratd.indicators.base import TIMES
+from stratd.model import MINUTE_NS, Bar, BarFlags, Interval, Side
 from stratd.strategy.base import Strategy
 
 START_NS = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z
@@ -44,17 +47,19 @@ class FakeSeries:
 
 
 class FakeHandle:
-    """An indicator, computed from scratch at each read."""
+    """One output of an indicator, computed from scratch at each read."""
 
-    def __init__(self, indicator: Indicator, series: FakeSeries, tick: float | None) -> None:
+    def __init__(self, indicator: Indicator, output: str, series: FakeSeries, **options: Any) -> None:
         self.indicator = indicator
+        self.output = output
         self.series = series
-        self.tick = tick
+        self.options = options
 
     @property
     def values(self) -> NDArray[np.float64]:
-        bars = {name: self.series.column(name) for name in FIELDS}
-        return self.indicator.compute(bars, tick=self.tick)[self.indicator.outputs[0]]
+        bars: dict[str, Any] = {name: self.series.column(name) for name in FIELDS}
+        bars |= {name: np.array([getattr(bar, name) for bar in self.series.rows], np.int64) for name in TIMES}
+        return self.indicator.compute(bars, interval=str(self.series.interval), **self.options)[self.output]
 
     @property
     def value(self) -> float:
@@ -82,16 +87,17 @@ class Said:
 class FakeContext:
     """Keeps what the strategy asks for and says."""
 
-    def __init__(self, symbols: Sequence[str], interval: Interval, tick: float | None = 0.01) -> None:
+    def __init__(self, symbols: Sequence[str], interval: Interval, calendar: CalendarTable, tick: float | None = 0.01) -> None:
         self.symbols = tuple(symbols)
         self.interval = interval
+        self.calendar = calendar
         self.tick = tick
+        self.names: set[tuple[str, str]] = set()
         self.series = {symbol: FakeSeries(symbol, interval) for symbol in symbols}
         self.lookback: dict[str, int] = {}
         self.said: list[Said] = []
         self.reasons: list[str] = []
         self.now = 0
-        self.session_of: Callable[[int], tuple[int, int] | None] = lambda now: None
 
     def subscribe(self, symbols: str | Iterable[str], interval: Interval | str, *, lookback: int = 0) -> tuple[str, ...]:
         assert interval == self.interval
@@ -104,11 +110,22 @@ class FakeContext:
         assert symbol in self.lookback, "a stream is subscribed to before it is read"
         return self.series[symbol]
 
-    def indicator(self, indicator: Indicator, symbol: str, interval: Interval | str, *, name: str = "") -> FakeHandle:
-        return FakeHandle(indicator, self.bars(symbol, interval), self.tick)
+    def indicator(self, indicator: Indicator, symbol: str, interval: Interval | str, *, name: str = "") -> Any:
+        assert not name or (name, symbol) not in self.names, "a name is used once"
+        self.names.add((name, symbol))
+        series = self.bars(symbol, interval)
+        handles = {
+            output: FakeHandle(indicator, output, series, tick=self.tick, calendar=self.calendar) for output in indicator.outputs
+        }
+        return SimpleNamespace(**handles) if len(handles) > 1 else handles["value"]
 
     def session(self, symbol: str) -> tuple[int, int] | None:
-        return self.session_of(self.now)
+        minute = self.now - MINUTE_NS
+        at = session_at(self.calendar, minute)
+        if at < 0:
+            return None
+        opened, closed = int(self.calendar.regular_open[at]), int(self.calendar.regular_close[at])
+        return (opened, closed) if opened <= minute < closed else None
 
     def signal(self, symbol: str, side: Side, *, reason: str = "", **prices: float | None) -> None:
         number = (self.now - START_NS) // self.interval.duration_ns - 1
@@ -130,16 +147,14 @@ def play(
     kind: type[Strategy[Any]],
     bars: Mapping[str, Sequence[Bar | float | None]],
     *,
-    session_of: Callable[[int], tuple[int, int] | None] | None = None,
+    calendar: CalendarTable | None = None,
     **params: Any,
 ) -> FakeContext:
     """Run a strategy on bars (or closes) per symbol, None where there is no bar; returns what it said, in order."""
     strategy = kind()
     strategy.params = kind.Params(**params)
     interval = strategy.params.interval
-    context = FakeContext(tuple(bars), interval)
-    if session_of is not None:
-        context.session_of = session_of
+    context = FakeContext(tuple(bars), interval, calendar if calendar is not None else utc_table())
     strategy.ctx = context  # type: ignore[assignment]
     strategy.setup(context)  # type: ignore[arg-type]
     for number in range(max(map(len, bars.values()))):

@@ -33,7 +33,7 @@ class RiskAssessmentDTO:
     Attributes:
         level: 0 (calm) to 1.
         drawdown_fraction: how far the close lies below the window's high.
-        agitation: mean move of late over that of the whole window; 1 is ordinary.
+        agitation: average true range of late over that of the whole window; 1 is ordinary.
     """
 
     level: float

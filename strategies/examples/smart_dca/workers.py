@@ -1,14 +1,14 @@
-"""The workers: regime classifier, risk assessor, planner, execution. Sums are exact (fsum), so the same on every machine."""
+"""The workers: regime classifier, risk assessor, planner, execution."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import pairwise
-from math import fsum, sqrt
 from typing import Any, ClassVar
 
 from pydantic import Field
 
+from stratd.indicators import SMA, Highest, TrueRange, ZScore
+from stratd.indicators.arithmetic import Ratio
 from stratd.model import MINUTE_NS, Side
 from stratd.model.dto import BaseContext, TradePlan
 from stratd.strategy.workers import ContextWorker, Disposition, ExecutionWorker, PlanningWorker, ThreatWorker, WorkerParams
@@ -34,14 +34,16 @@ class RegimeClassifier(ContextWorker[ClassifierParams]):
         """The window."""
         return self.params.window
 
+    def setup(self, symbols: tuple[str, ...]) -> None:
+        """One indicator per asset; 0 where all closes of the window are equal."""
+        indicator, interval = self.providers.indicator, self.providers.interval
+        self._deviation = {
+            symbol: indicator(ZScore(self.params.window), symbol, interval, name="deviation") for symbol in symbols
+        }
+
     def process(self, tick: BaseContext) -> Disposition:
-        """Classify this bar's close. O(window)."""
-        closes = self.bars(tick).close[-self.params.window :].tolist()
-        mean = fsum(closes) / len(closes)
-        deviation = 0.0
-        spread = sqrt(fsum([(close - mean) * (close - mean) for close in closes]) / len(closes))
-        if spread > 0:
-            deviation = (tick.current_price - mean) / spread
+        """Classify this bar's close."""
+        deviation = self._deviation[tick.asset].value
         valuation = Valuation.FAIR
         if deviation <= -self.params.band:
             valuation = Valuation.CHEAP
@@ -61,25 +63,32 @@ class RiskParams(WorkerParams):
 
 
 class RiskAssessor(ThreatWorker[RiskParams]):
-    """The worse of two: how agitated the market is, and how far it has fallen."""
+    """The worse of two: how agitated the market is, and how far it has fallen.
+
+    Agitation is the average true range of the last `recent` bars over that of the window; 1 where nothing has moved.
+    """
 
     Params: ClassVar[type[WorkerParams]] = RiskParams
     produces = (RiskAssessmentDTO,)
 
     @property
     def lookback(self) -> int:
-        """The window."""
-        return self.params.window
+        """The window, and the bar before it: true ranges begin at its close."""
+        return self.params.window + 1
+
+    def setup(self, symbols: tuple[str, ...]) -> None:
+        """Two indicators per asset."""
+        indicator, interval, window = self.providers.indicator, self.providers.interval, self.params.window
+        recent, whole = SMA(min(self.params.recent, window)).of(TrueRange()), SMA(window).of(TrueRange())
+        self._agitation = {
+            symbol: indicator(Ratio(recent, whole, undefined=1.0), symbol, interval, name="agitation") for symbol in symbols
+        }
+        self._top = {symbol: indicator(Highest(window), symbol, interval, name="top") for symbol in symbols}
 
     def process(self, tick: BaseContext) -> Disposition:
-        """Assess the window that ends with this bar. O(window)."""
-        series = self.bars(tick)
-        closes = series.close[-self.params.window :].tolist()
-        moves = [abs(after / before - 1.0) for before, after in pairwise(closes)]
-        recent = moves[-self.params.recent :]
-        whole = fsum(moves)
-        agitation = fsum(recent) * len(moves) / (whole * len(recent)) if whole > 0 else 1.0
-        drawdown = 1.0 - tick.current_price / max(series.high[-self.params.window :].tolist())
+        """Assess the window that ends with this bar."""
+        agitation = self._agitation[tick.asset].value
+        drawdown = 1.0 - tick.current_price / self._top[tick.asset].value
         level = max((agitation - 1.0) / (self.params.worst_agitation - 1.0), drawdown / self.params.worst_drawdown, 0.0)
         self.put(tick, RiskAssessmentDTO(min(1.0, level), drawdown, agitation))
         return Disposition.CONTINUE

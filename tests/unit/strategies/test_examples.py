@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from stratd.data.calendars import table_from_sessions
 from stratd.model import Bar, Interval, Side
 from stratd.strategy.base import Strategy
 from stratd.strategy.plugin import discover_strategies, load_strategy, unload
+from stratd.system.calendars import load_calendar
 from tests.support.fake_strategy import START_NS, FakeContext, Said, bar, play
 from tests.support.paths import repo_root
 
@@ -205,11 +207,10 @@ CLOSE = START_NS + 120 * MINUTE
 DAY = 24 * 60 * MINUTE
 
 
-def session_of(now: int) -> tuple[int, int] | None:
-    """Sessions of 90 minutes, once a day."""
-    shift = (now - START_NS - MINUTE) // DAY * DAY
-    inside = OPEN + shift < now <= CLOSE + shift
-    return (OPEN + shift, CLOSE + shift) if inside else None
+# Sessions of 90 minutes, once a day.
+DAYS = table_from_sessions(
+    "TEST", np.array([(OPEN, OPEN, CLOSE, CLOSE, CLOSE, CLOSE)], np.int64) + DAY * np.arange(2)[:, None], extended_hours=False
+)
 
 
 def session(*rows: tuple[float, float, float], first: int = 6) -> list[Bar | float | None]:
@@ -223,7 +224,7 @@ RANGE = [(10.5, 9.5, 10.0), (11.0, 9.8, 10.0)]  # two bars of five minutes: 9.5 
 
 def orb(kinds: dict[str, type[Strategy[Any]]], rows: list[Bar | float | None], **params: Any) -> list[Said]:
     kind = kinds["opening_range_breakout"]
-    return play(kind, {"AAA": rows}, session_of=session_of, range_minutes=10, **params).said
+    return play(kind, {"AAA": rows}, calendar=DAYS, **{"range_minutes": 10, **params}).said
 
 
 def test_opening_range_buys_the_first_close_above_and_leaves_before_the_close(kinds: dict[str, type[Strategy[Any]]]) -> None:
@@ -259,6 +260,36 @@ def test_opening_range_held_over_leaves_at_the_next_session(kinds: dict[str, typ
 def test_opening_range_without_a_bar_in_the_range_does_not_trade(kinds: dict[str, type[Strategy[Any]]]) -> None:
     rows: list[Bar | float | None] = [bar(0, 50.0, FIVE), *[None] * 7, *[bar(k, 10.0 + k, FIVE) for k in range(8, 15)]]
     assert orb(kinds, rows) == []
+
+
+def test_opening_range_longer_than_a_half_day_does_not_trade_on_it(kinds: dict[str, type[Strategy[Any]]]) -> None:
+    rows = session(*RANGE, *[(10.0 + k, 9.0, 10.0 + k) for k in range(16)])
+    assert orb(kinds, rows, range_minutes=120) == []
+
+
+def test_opening_range_of_one_price_does_not_trade(kinds: dict[str, type[Strategy[Any]]]) -> None:
+    assert orb(kinds, session((10.0, 10.0, 10.0), (10.0, 10.0, 10.0), (12.0, 9.0, 11.0))) == []
+
+
+def test_opening_range_over_a_change_of_the_clocks_begins_at_each_sessions_own_open(
+    kinds: dict[str, type[Strategy[Any]]],
+) -> None:
+    calendar = load_calendar("XNYS")
+    opens = [int(calendar.regular_open[k]) for k in range(len(calendar.regular_open))]
+    friday, monday = ((START_NS + DAY * days) for days in (67, 70))  # 8 and 11 March; the clocks change on the 10th
+    first, second = (next(at for at in opens if at >= day) for day in (friday, monday))
+    assert (first % DAY, second % DAY) == (870 * MINUTE, 810 * MINUTE)
+    numbers = [(at - START_NS) // (5 * MINUTE) for at in (first, second)]
+    rows: list[Bar | float | None] = [None] * (numbers[1] + 3)
+    for number in numbers:
+        for k, (high, low, close) in enumerate([*RANGE, (12.0, 11.0, 11.5)]):
+            rows[number + k] = bar(number + k, close, FIVE, high=high, low=low)
+    said = play(kinds["opening_range_breakout"], {"AAA": rows}, calendar=calendar, range_minutes=10).said
+    assert said == [
+        Said(numbers[0] + 2, "AAA", Side.BUY, stop_price=9.5),
+        Said(numbers[1], "AAA", Side.FLAT),  # held over: there was no bar to leave at
+        Said(numbers[1] + 2, "AAA", Side.BUY, stop_price=9.5),
+    ]
 
 
 # --- cross_sectional_momentum --------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -118,8 +119,8 @@ def test_ict_holds_across_a_restart(ict: Any) -> None:
 
 
 def test_dca_buys_at_regular_event_times_and_sizes_by_regime(dca: Any) -> None:
-    # 100 bars of 5 minutes around 100, then far below, then far above.
-    near = [(100.0, 101.0, 99.0, 100.0 + (0.5 if i % 2 else -0.5)) for i in range(99)] + [FLAT]
+    # 101 bars of 5 minutes around 100 (a window of 100 true ranges), then far below, then far above.
+    near = [(100.0, 101.0, 99.0, 100.0 + (0.5 if i % 2 else -0.5)) for i in range(100)] + [FLAT]
     made, signals = run(
         dca.SmartDca,
         changed(dca.SmartDcaParams, "DcaPlanner", every_minutes=5, pause_above=1.0, max_weight=1.0),
@@ -128,7 +129,76 @@ def test_dca_buys_at_regular_event_times_and_sizes_by_regime(dca: Any) -> None:
     sizes = [after.target_weight - before.target_weight for (_, before), (_, after) in pairwise(signals)]
     assert [signal.reason.split(":")[0] for _, signal in signals] == ["fair", "cheap", "dear"]
     assert sizes == pytest.approx([0.02, 0.005])
-    assert made.workforce.lookback == 100
+    assert made.workforce.lookback == 101
+
+
+def told(strategy_class: Any, params: Any, rows: list[Row], kinds: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """The DTOs of these kinds at every tick, and the number of rows at it."""
+    made = strategy_class()
+    made.params = params
+    context = FakeContext({"AAA": rows})
+    context.begin(made)
+    found = []
+    for count in range(1, len(rows) + 1):
+        context.step(made)
+        if count >= context.lookback:
+            found.append(
+                (count, {name: made.provider.get_required_dtos(None, (kind,), "AAA")[kind] for name, kind in kinds.items()})
+            )
+    return found
+
+
+# Moves, then stands still for longer than any window, then moves again.
+STANDING = [*ROWS["AAA"][:150], *[(ROWS["AAA"][149][3],) * 4] * 150, *ROWS["BBB"][:100]]
+
+
+def test_dca_regime_and_risk_are_what_their_formulas_say(dca: Any) -> None:
+    from importlib import import_module
+
+    dtos = import_module("dca_fresh.dtos")
+    kinds = {"regime": dtos.MarketRegimeDTO, "risk": dtos.RiskAssessmentDTO}
+    found = told(dca.SmartDca, dca.SmartDcaParams(), STANDING, kinds)  # type: ignore[arg-type]
+    assert [count for count, _ in found] == list(range(101, 401))
+    high, low, close = np.array(STANDING).T[1:]
+    before = np.concatenate([[np.nan], close[:-1]])
+    ranges = np.maximum(high, before) - np.minimum(low, before)
+    for count, of in found:
+        window, recent = slice(count - 100, count), slice(count - 10, count)
+        spread = 0.0 if np.ptp(close[window]) == 0 else close[window].std()
+        deviation = (close[count - 1] - close[window].mean()) / spread if spread else 0.0
+        agitation = ranges[recent].mean() / ranges[window].mean() if ranges[window].any() else 1.0
+        assert of["regime"].deviation == pytest.approx(deviation, abs=1e-9)
+        assert of["risk"].agitation == pytest.approx(agitation, abs=1e-9)
+        assert of["risk"].drawdown_fraction == pytest.approx(1 - close[count - 1] / high[window].max(), abs=1e-12)
+    assert [of["risk"].agitation for count, of in found if 251 <= count <= 300] == [1.0] * 50
+
+
+def test_ict_regime_is_what_its_formulas_say(ict: Any) -> None:
+    from importlib import import_module
+
+    kinds = {"regime": import_module("ict_fresh.dtos").MarketRegimeDTO}
+    found = told(ict.IctSmc, ict.IctSmcParams(), STANDING, kinds)  # type: ignore[arg-type]
+    assert [count for count, _ in found] == list(range(60, 401))
+    high, low, close = np.array(STANDING).T[1:]
+    for count, of in found:
+        window, recent = slice(count - 60, count), slice(count - 10, count)
+        top, bottom = high[window].max(), low[window].min()
+        whole = (high - low)[window].mean()
+        assert of["regime"].expansion == pytest.approx((high - low)[recent].mean() / whole if whole else 0.0, abs=1e-9)
+        assert of["regime"].location == pytest.approx((close[count - 1] - bottom) / (top - bottom) if top > bottom else 0.5)
+    assert {(of["regime"].expansion, of["regime"].location) for count, of in found if 210 <= count <= 300} == {(0.0, 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("package", "params", "worker"), [("ict", "IctSmcParams", "StructureRegime"), ("dca", "SmartDcaParams", "RiskAssessor")]
+)
+def test_recent_bars_above_the_window_count_as_the_window(ict: Any, dca: Any, package: str, params: str, worker: str) -> None:
+    module, strategy = (ict, "IctSmc") if package == "ict" else (dca, "SmartDca")
+    values = {"range_bars": 10, "recent_bars": 50} if package == "ict" else {"window": 10, "recent": 50}
+    made, _ = run(getattr(module, strategy), changed(getattr(module, params), worker, **values), {"AAA": ROWS["AAA"][:110]})
+    (one,) = [each for each in made.workforce.order if each.name == worker]
+    handle = one._expansion["AAA"] if package == "ict" else one._agitation["AAA"]
+    assert handle.value == 1.0
 
 
 def test_dca_never_exceeds_the_largest_weight(dca: Any) -> None:
@@ -150,12 +220,12 @@ def test_dca_waits_the_stated_event_time_between_purchases(dca: Any) -> None:
 def test_dca_pauses_while_the_market_falls_hard_and_buys_after(dca: Any) -> None:
     fall = [(100.0 - i, 100.0 - i, 99.0 - i, 99.0 - i) for i in range(40)]
     calm = [(60.0 + (i % 2) * 0.1,) * 4 for i in range(120)]
-    rows: list[Row] = [*([FLAT] * 100), *fall, *calm]  # type: ignore[list-item]
+    rows: list[Row] = [*([FLAT] * 101), *fall, *calm]  # type: ignore[list-item]
     params = changed(dca.SmartDcaParams, "DcaPlanner", every_minutes=5, max_weight=1.0, base_weight=0.001)
     _, signals = run(dca.SmartDca, params, {"AAA": rows})
     bought = {(now - START) // (300 * 10**9) - 1 for now, _ in signals}  # numbers of bars
-    assert 99 in bought
-    assert not bought & set(range(130, 140))
+    assert 100 in bought
+    assert not bought & set(range(131, 141))
     assert any(number > 200 for number in bought)
 
 

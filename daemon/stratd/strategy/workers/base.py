@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol
 
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar
@@ -18,7 +18,7 @@ from stratd.strategy.context_provider import ITradingContextProvider
 if TYPE_CHECKING:
     from stratd.data.series import BarSeries
     from stratd.indicators.base import Indicator
-    from stratd.indicators.handle import IndicatorHandle
+    from stratd.strategy.handles import DType
 
 D = TypeVar("D")
 
@@ -87,6 +87,23 @@ class WorkerParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class AsksForIndicators(Protocol):
+    """What gives handles on indicators."""
+
+    def __call__(
+        self,
+        indicator: Indicator,
+        symbol: str,
+        interval: Interval | str,
+        *,
+        name: str = "",
+        lazy: bool = False,
+        private: bool = False,
+        dtype: DType = "float64",
+    ) -> Any:
+        """See `StrategyContext.indicator`."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerProviders:
     """What a strategy hands its workers: its own, never shared. Nothing in it can trade; that is for what is published.
@@ -103,7 +120,7 @@ class WorkerProviders:
     context: ITradingContextProvider
     interval: Interval
     bars: Callable[[str, Interval | str], BarSeries]
-    indicator: Callable[[Indicator, str, Interval | str], IndicatorHandle]
+    indicator: AsksForIndicators
     watch: Callable[[str | Iterable[str], Interval | str], tuple[str, ...]]
     log: Any
 

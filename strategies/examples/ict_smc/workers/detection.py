@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from math import fsum
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from stratd.indicators import SMA, Highest, Lowest
+from stratd.indicators.arithmetic import Ratio, WeightedSum
 from stratd.model.dto import BaseContext
 from stratd.strategy.workers import ContextWorker, Disposition, WorkerParams
 
@@ -110,16 +111,21 @@ class StructureRegime(ContextWorker[RegimeParams]):
         """The dealing range."""
         return self.params.range_bars
 
+    def setup(self, symbols: tuple[str, ...]) -> None:
+        """Three indicators per asset. Where no bar of the range has a height there is no expansion: 0."""
+        indicator, interval, window = self.providers.indicator, self.providers.interval, self.params.range_bars
+        height = WeightedSum("high", "low", 1.0, -1.0)
+        recent, whole = SMA(min(self.params.recent_bars, window)).of(height), SMA(window).of(height)
+        self._expansion = {
+            symbol: indicator(Ratio(recent, whole, undefined=0.0), symbol, interval, name="expansion") for symbol in symbols
+        }
+        self._top = {symbol: indicator(Highest(window), symbol, interval, name="top") for symbol in symbols}
+        self._bottom = {symbol: indicator(Lowest(window), symbol, interval, name="bottom") for symbol in symbols}
+
     def process(self, tick: BaseContext) -> Disposition:
-        """Judge the window that ends with this bar. Sums are exact (fsum), so the same on every machine."""
-        series = self.bars(tick)
-        window = self.params.range_bars
-        highs, lows = series.high[-window:].tolist(), series.low[-window:].tolist()
-        ranges = [high - low for high, low in zip(highs, lows, strict=True)]
-        recent = ranges[-self.params.recent_bars :]
-        whole = fsum(ranges)
-        expansion = fsum(recent) * len(ranges) / (whole * len(recent)) if whole > 0 else 0.0
-        top, bottom = max(highs), min(lows)
+        """Judge the window that ends with this bar."""
+        expansion = self._expansion[tick.asset].value
+        top, bottom = self._top[tick.asset].value, self._bottom[tick.asset].value
         location = (tick.current_price - bottom) / (top - bottom) if top > bottom else 0.5
         trend = self.get(tick, MarketStructureDTO).trend
         bias = Bias.RANGING
