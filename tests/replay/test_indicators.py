@@ -887,7 +887,7 @@ def test_changing_the_future_changes_no_signal_of_any_shipped_strategy() -> None
     assert {one.module for one in config.strategies} == shipped
     as_it_was = signals_by_strategy(config, ArrayFeed(times, symbols, prices), 4096)
     random = np.random.default_rng(5)
-    for at in (0.45, 0.775):
+    for at in (0.45, 0.85):
         turn = int(times[int(at * len(times))])
         after = times >= turn
         other = prices.copy()

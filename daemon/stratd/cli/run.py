@@ -46,6 +46,7 @@ def _signals_file(text: str) -> str:
 
 def run_session(arguments: argparse.Namespace) -> int:
     """Run a session to its end, or until somebody stops it."""
+    from stratd.core.limits import raise_file_limit
     from stratd.system.config import load_session
     from stratd.system.result import RunOptions
     from stratd.telemetry.logs import configure_logs
@@ -65,6 +66,7 @@ def run_session(arguments: argparse.Namespace) -> int:
         metrics_port=arguments.metrics_port,
         results_dir=arguments.results_dir,
     )
+    raise_file_limit()
     with ProgressDisplay(quiet=arguments.quiet) as display:
         manager = SystemManager(config, options, display.show)
         with handled_by(StopRequests(manager.stop, manager.abort, say)) as requests:

@@ -123,7 +123,7 @@ class Computation:
 
     def _acquire(self, indicator: Indicator) -> dict[str, tuple[Node, int]]:
         plan = self._planner.plan(indicator, self._streams[SYMBOL])
-        return self._engine.acquire(plan, lambda stream: 0, narrow=self._narrow)
+        return self._engine.acquire(plan, lambda stream: 0, narrow=self._narrow).outputs
 
     def _input(self, columns: Mapping[str, NDArray[Any]], source: Source) -> NDArray[np.float64] | tuple[Node, int]:
         """A field's column, or where an indicator's will be."""

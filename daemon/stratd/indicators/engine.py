@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -10,13 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stratd.data.session_data import Frame, Pool
-from stratd.indicators.base import FIELDS, TIMES, StreamInfo
+from stratd.indicators.base import FIELDS, TIMES, Primitive, StreamInfo
 from stratd.indicators.graph import Part, Plan
 from stratd.indicators.program import Program, copy_all
 from stratd.indicators.python_part import PythonPart
 from stratd.indicators.store import NARROW, WIDE, ColumnStore
 
+log = logging.getLogger("stratd.indicators")
+
 _ARENA_CELLS: Final = 8_192
+_MOST_GONE: Final = 1_000  # labels that figures are kept of when nothing of them is computed any more
+_OTHERS: Final = "(others)"
 # What a pointer points to.
 _FIELD: Final = 0
 _TIME: Final = 1
@@ -35,10 +40,12 @@ class Node:
         key: of its part, the rows at which its streams begin for it, and the element type.
         origin: absolute row at which its own stream does: 0, or what could be seen when it was requested late.
         uses: how many handles and parts use it; it goes with the last.
+        requests: how many requests it serves: each would have computed it for itself.
         lazy: it is computed when somebody reads it, and before its rows are given up.
         done: absolute row up to which a lazy node is computed.
         born: number of the store that was there when it was made; that one and later ones have its columns.
-        computed, saved: values computed, and those that each further use would have computed, up to row `reckoned`.
+        linked: its uses of others are counted.
+        computed, saved: values computed, and those that each further request would have computed, up to row `reckoned`.
         seconds: time spent in programs that it is in no more.
         error: what its computation raised, if it did.
     """
@@ -51,6 +58,8 @@ class Node:
     parameters: NDArray[np.float64]
     state: NDArray[np.float64]
     uses: int = 0
+    requests: int = 0
+    linked: bool = False
     lazy: bool = False
     done: int = 0
     entry: int = -1
@@ -75,15 +84,49 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class Use:
-    """One handle's use of columns: what it reads, by output."""
+    """One handle's use of columns: what it reads, by output, and all that this is computed from."""
 
     outputs: dict[str, tuple[Node, int]]
+    nodes: tuple[Node, ...]
     released: bool = False
 
 
 def label_of(node: Node) -> tuple[str, str]:
     """What figures are kept by: the label of the indicator, and its interval."""
     return node.part.spec.label, str(node.stream.interval)
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorStats:
+    """What the columns of one indicator on one interval have come to, all symbols together.
+
+    Attributes:
+        columns: columns that are held now.
+        users: requests that they serve now.
+        computed: values computed so far.
+        saved: values that were not computed because they were shared: what each further request would have computed for itself.
+        bytes: memory of the values that are held.
+        seconds: time spent. Long blocks are timed, of short ones every 61st, which stands for the others.
+    """
+
+    label: str
+    interval: str
+    columns: int
+    users: int
+    computed: int
+    saved: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """What figures are made of, at one moment."""
+
+    nodes: list[Node]
+    done: NDArray[np.int64]
+    spent: dict[int, NDArray[np.float64]]
+    gone: dict[tuple[str, str], tuple[int, int, float]]
 
 
 def load_operations(plan: Plan) -> None:
@@ -109,6 +152,7 @@ class ColumnEngine:
         done: int64[streams], absolute row up to which all but lazy columns are computed.
         moves: stores made so far.
         gone: the figures of nodes that are gone, by label and interval: computed, saved, seconds.
+        failures: what computations have raised: where, and what.
     """
 
     def __init__(self, intervals: int, symbols: int, *, shared: bool) -> None:
@@ -130,6 +174,8 @@ class ColumnEngine:
         self._arena: NDArray[np.float64] = np.zeros(0)
         self._arena_used = 0
         self._lazy_program: Program | None = None
+        self._watched: dict[Node, None] = {}  # nodes whose computation can fail
+        self.failures: dict[str, str] = {}
         self._count: NDArray[np.int64] = np.zeros(intervals * symbols, np.int64)
 
     # What is computed.
@@ -139,15 +185,17 @@ class ColumnEngine:
         self._count = count
         self.program.follow(self.done, count, self._base)
 
-    def acquire(
-        self, plan: Plan, origin_of: Callable[[StreamInfo], int], *, lazy: bool = False, narrow: bool = False
-    ) -> dict[str, tuple[Node, int]]:
-        """Have the parts of a plan computed, those that are not yet, from rows that are held. Each call is one use of its outputs.
+    def acquire(self, plan: Plan, origin_of: Callable[[StreamInfo], int], *, lazy: bool = False, narrow: bool = False) -> Use:
+        """Have the parts of a plan computed, those that are not yet, from rows that are held. Whatever it raises, nothing is changed then.
 
         Args:
             origin_of: absolute row of a stream at which it begins for who asks; 0 before there are rows.
             lazy: compute when read, unless somebody needs it sooner.
             narrow: keep the outputs as float32.
+
+        Raises:
+            KernelError: an operation does not compile.
+            OSError: there is no memory, or no file descriptor, for new columns.
         """
         load_operations(plan)  # what cannot be compiled says so before anything is changed
 
@@ -156,6 +204,14 @@ class ColumnEngine:
             return max(origin_of(stream), self._base_of(stream))
 
         made: list[Node] = []
+        try:
+            return self._acquire(plan, begins, made, lazy, narrow)
+        except BaseException:
+            for node in reversed(made):
+                self._unmake(node)
+            raise
+
+    def _acquire(self, plan: Plan, begins: Callable[[StreamInfo], int], made: list[Node], lazy: bool, narrow: bool) -> Use:
         wide: dict[int, Node] = {}
         shown: dict[int, Node] = {}
         outputs = {part.key for part, _ in plan.outputs.values()}
@@ -168,8 +224,7 @@ class ColumnEngine:
                     key = (part.key, tuple(map(begins, part.streams)), kind)
                     node = self.nodes.get(key)
                     if node is None:
-                        node = self._make(part, key, wide, lazy, begins)
-                        made.append(node)
+                        node = self._make(part, key, wide, lazy, begins, made)
                     elif node.lazy and not lazy:
                         self._hasten(node)
                     nodes[part.key] = node
@@ -177,30 +232,76 @@ class ColumnEngine:
         chosen = shown if narrow else wide
         found = {name: (chosen[part.key], at) for name, (part, at) in plan.outputs.items()}
         for node, _ in found.values():
-            self._use(node, 1)
-        return found
+            node.uses += 1
+        needed_all = (*wide.values(), *shown.values())
+        for one in needed_all:
+            self._reckon(one)
+            one.requests += 1
+        return Use(found, needed_all)
 
-    def release(self, node: Node) -> None:
-        """One use less. With the last one a node goes, and its uses of others."""
-        self._use(node, -1)
+    def release(self, use: Use) -> None:
+        """One use less; a second release of the same does nothing. What nobody uses any more goes."""
+        if use.released:
+            return
+        use.released = True
+        for node in use.nodes:
+            self._reckon(node)
+            node.requests -= 1
+        for node, _ in use.outputs.values():
+            self._let_go(node)
+
+    def _let_go(self, node: Node) -> None:
+        """With the last use a node goes, and its uses of others."""
+        node.uses -= 1
         if node.uses > 0:
             return
-        figures = self.gone.setdefault(label_of(node), [0, 0, 0.0])
-        figures[:] = [figures[0] + node.computed, figures[1] + node.saved, figures[2] + self.seconds_of(node)]
-        del self.nodes[node.key]
+        self._reckon(node)
+        self._keep_figures(label_of(node), node.computed, node.saved, self.seconds_of(node))
+        self.look(node)
+        self._watched.pop(node, None)
+        self._forget(node)
+        for one, _ in node.inputs:
+            if isinstance(one, Node):
+                self._let_go(one)
+
+    def _keep_figures(self, label: tuple[str, str], computed: int, saved: int, seconds: float) -> None:
+        figures = self.gone.setdefault(label, [0, 0, 0.0])
+        figures[:] = [figures[0] + computed, figures[1] + saved, figures[2] + seconds]
+        if len(self.gone) > _MOST_GONE:
+            oldest = next(iter(self.gone))
+            self._keep_figures((_OTHERS, oldest[1]), *self.gone.pop(oldest))  # type: ignore[arg-type]
+
+    def _forget(self, node: Node) -> None:
+        """Compute a node no more, and give back what it has, as far as it has come."""
+        if self.nodes.get(node.key) is node:
+            del self.nodes[node.key]
         self._lazy.pop(node.key, None)
         if node.entry >= 0:
             self._program_of(node).remove(node.entry)
         interval = node.stream.interval_index
-        for slot in self._slots_of.pop(node):
+        for slot in self._slots_of.pop(node, ()):
             if self.store is not None:
                 self.store.drop(node.kind, interval, slot)
             self._free[node.kind][interval].append(slot)
-        for one, _ in node.inputs:
-            if isinstance(one, Node):
-                self.release(one)
 
-    def _make(self, part: Part, key: Key, nodes: dict[int, Node], lazy: bool, origin_of: Callable[[StreamInfo], int]) -> Node:
+    def _unmake(self, node: Node) -> None:
+        """Undo what has been done for a node of a request that has failed."""
+        self._watched.pop(node, None)
+        self._forget(node)
+        if node.linked:
+            for one, _ in node.inputs:
+                if isinstance(one, Node):
+                    one.uses -= 1
+
+    def _make(
+        self,
+        part: Part,
+        key: Key,
+        nodes: dict[int, Node],
+        lazy: bool,
+        origin_of: Callable[[StreamInfo], int],
+        made: list[Node],
+    ) -> Node:
         spec, stream = part.spec, part.stream
         inputs = tuple((nodes[one.key], at) if isinstance(one, Part) else (one, at) for one, at in part.inputs)
         parameters = np.asarray(spec.parameters(stream), np.float64)
@@ -209,36 +310,39 @@ class ColumnEngine:
         state = self._cells(np.zeros(spec.state_size))
         node = Node(key, part, inputs, origin_of(stream), key[2], self._cells(parameters), state)  # type: ignore[arg-type]
         node.lazy, node.done, node.reckoned, node.born = lazy, node.origin, node.origin, self.moves
+        made.append(node)  # from here on, whatever fails is undone
         interval = stream.interval_index
         free = self._free[node.kind][interval]
         slots = self._slots_of[node] = tuple(free.pop() if free else self._new_slot(node.kind, interval) for _ in spec.outputs)
-        for one, _ in node.inputs:
-            if isinstance(one, Node):
-                self._use(one, 1)
-                if one.lazy and not lazy:
-                    self._hasten(one)
         self.nodes[key] = node
         if lazy:
             self._lazy[key] = node
+        node.linked = True
+        for one, _ in node.inputs:
+            if isinstance(one, Node):
+                one.uses += 1
+        for one, _ in node.inputs:
+            if isinstance(one, Node) and one.lazy and not lazy:
+                self._hasten(one)
         if self.store is not None:
             # The slot may be one that a matrix has, of a column that is not used any more but may still be looked at.
             for slot in slots:
                 self.store.add(node.kind, interval, slot)
                 self.store.written(node.kind, interval, slot)[: max(0, node.origin - self._base_of(stream))] = np.nan
         self._enter(node)
+        if type(spec).failure is not Primitive.failure or isinstance(spec, PythonPart):
+            self._watched[node] = None
         return node
 
-    def _use(self, node: Node, more: int) -> None:
-        self.reckon(node)
-        node.uses += more
-
-    def reckon(self, node: Node) -> None:
+    def _reckon(self, node: Node) -> None:
         """Bring `computed` and `saved` up to date."""
-        done = node.done if node.lazy else max(node.origin, int(self.done[self._index(node.stream)]))
+        node.computed, node.saved, node.reckoned = self._figures(node, self.done)
+
+    def _figures(self, node: Node, done_rows: NDArray[np.int64]) -> tuple[int, int, int]:
+        """What a node has come to: values computed, saved, and up to which row."""
+        done = node.done if node.lazy else max(node.origin, int(done_rows[self._index(node.stream)]))
         values = (done - node.reckoned) * node.columns
-        node.computed += values
-        node.saved += values * max(0, node.uses - 1)
-        node.reckoned = done
+        return node.computed + values, node.saved + values * max(0, node.requests - 1), done
 
     def seconds_of(self, node: Node) -> float:
         """Time spent on a node."""
@@ -309,12 +413,54 @@ class ColumnEngine:
         node.lazy = False
         self._enter(node)
 
+    # What has come of it.
+
+    def look(self, node: Node) -> None:
+        """Say, once, that a computation has failed."""
+        error = node.error or node.part.spec.failure(node.state)
+        where = f"{node.part.spec.label} on {node.stream.symbol} {node.stream.interval}"
+        if error and where not in self.failures:
+            self.failures[where] = error
+            log.error("indicator %s has no values any more: its computation raised %s", where, error)
+
+    def look_all(self) -> None:
+        """See whether computations that can fail have done so."""
+        for node in self._watched:
+            self.look(node)
+
+    def snapshot(self) -> Snapshot:
+        """What figures are made of, to be worked on without stopping anybody."""
+        programs = [program for program in (self.program, self._lazy_program) if program is not None]
+        return Snapshot(
+            list(self.nodes.values()),
+            self.done.copy(),
+            {id(program): program.spent.copy() for program in programs},
+            {label: (int(one[0]), int(one[1]), one[2]) for label, one in self.gone.items()},
+        )
+
+    def stats(self, shot: Snapshot) -> list[IndicatorStats]:
+        """What each indicator has come to, on each interval."""
+        found = {label: [0, 0, computed, saved, 0, seconds] for label, (computed, saved, seconds) in shot.gone.items()}
+        for node in shot.nodes:
+            label = label_of(node)
+            figures = found.setdefault(label, [0, 0, 0, 0, 0, 0.0])
+            computed, saved, _ = self._figures(node, shot.done)
+            spent = shot.spent.get(id(self._program_of(node)))
+            seconds = node.seconds + (
+                float(spent[node.entry]) / 1e9 if spent is not None and 0 <= node.entry < len(spent) else 0.0
+            )
+            for at, more in enumerate((node.columns, node.requests, computed, saved, self.bytes_of(node), seconds)):
+                figures[at] += more
+        return [IndicatorStats(*label, *figures) for label, figures in found.items()]  # type: ignore[arg-type]
+
     # Computing.
 
     def advance(self) -> None:
         """Compute all but lazy columns for the rows up to the counts that it follows."""
         if self.frame is not None:
             self.program.advance()
+            if self._watched:
+                self.look_all()
 
     def read_lazy(self, node: Node) -> None:
         """See to it that a node's rows are there, as far as those of all others."""
@@ -365,9 +511,12 @@ class ColumnEngine:
         """Rows will be in `frame` from now on: take along what is computed of the rows that it holds."""
         for node in list(self._lazy.values()):
             self.read_lazy(node)
+        numbering = None
         if 8 * sum(len(free) for kind in self._free for free in kind) > sum(map(sum, self._slots)):
-            self._renumber()
-        store = ColumnStore(frame.capacity.tolist(), self._slots, self._pool)
+            numbering = self._renumbered()
+        store = ColumnStore(frame.capacity.tolist(), self._slots if numbering is None else numbering[1], self._pool)
+        if numbering is not None:
+            self._renumber(*numbering)
         store.slots = self._slots_of
         base = frame.base.reshape(-1)
         for program in (self.program, self._lazy_program):
@@ -376,17 +525,15 @@ class ColumnEngine:
         self.moves += 1
         store.number = self.moves
         self.frame, self.store, self._base = frame, store, base
-        if self.program.removed > max(64, self.program.length // 2):
-            self._renew_program()
+        self._renew_programs()
         for program in (self.program, self._lazy_program):
             if program is not None:
                 self._point(program, frame, store)
         self.program.follow(self.done, self._count, base)
         return store
 
-    def _renumber(self) -> None:
-        """Leave no slot unused. Stores that are there already keep the old numbers."""
-        remaps = [[np.full(count, -1, np.int32) for count in counts] for counts in self._slots]
+    def _renumbered(self) -> tuple[dict[Node, tuple[int, ...]], list[list[int]]]:
+        """Slots of all nodes, and how many there are, when none is left unused."""
         numbered: dict[Node, tuple[int, ...]] = {}
         used = [[0] * len(counts) for counts in self._slots]
         for node in self.nodes.values():
@@ -394,7 +541,13 @@ class ColumnEngine:
             begin = used[kind][k]
             used[kind][k] += node.columns
             numbered[node] = tuple(range(begin, used[kind][k]))
-            remaps[kind][k][list(self._slots_of[node])] = numbered[node]
+        return numbered, used
+
+    def _renumber(self, numbered: dict[Node, tuple[int, ...]], used: list[list[int]]) -> None:
+        """Give every node its new slots. Stores that are there already keep the old numbers."""
+        remaps = [[np.full(count, -1, np.int32) for count in counts] for counts in self._slots]
+        for node, slots in numbered.items():
+            remaps[node.kind][node.stream.interval_index][list(self._slots_of[node])] = slots
         self._slots_of, self._slots = numbered, used
         self._free = [[[] for _ in counts] for counts in used]
         for program in (self.program, self._lazy_program):
@@ -407,14 +560,20 @@ class ColumnEngine:
                     mine = (places[:, 0] == _COLUMN + kind) & (places[:, 1] == k) & (places[:, 2] >= 0)
                     places[mine, 2] = remap[places[mine, 2]]
 
-    def _renew_program(self) -> None:
-        """Leave out what has been removed."""
-        entered = sorted((node for node in self.nodes.values() if not node.lazy), key=lambda node: node.entry)
-        for node in entered:
-            node.seconds = self.seconds_of(node)
-        self.program = Program()
-        for node in entered:
-            self._enter(node)
+    def _renew_programs(self) -> None:
+        """Leave out what has been removed, where that is much."""
+        for lazy, program in ((False, self.program), (True, self._lazy_program)):
+            if program is None or program.removed <= max(64, program.length // 2):
+                continue
+            entered = sorted((node for node in self.nodes.values() if node.lazy == lazy), key=lambda node: node.entry)
+            for node in entered:
+                node.seconds = self.seconds_of(node)
+            if lazy:
+                self._lazy_program = Program() if entered else None
+            else:
+                self.program = Program()
+            for node in entered:
+                self._enter(node)
 
     def _copy(self, program: Program, new: ColumnStore, base: NDArray[np.int64]) -> None:
         """Copy the rows of a program's columns that are still held from where they are to a new store."""
@@ -464,12 +623,7 @@ class ColumnEngine:
 
     def errors(self) -> list[tuple[str, str]]:
         """What computations have raised: where, and what."""
-        found = []
-        for node in tuple(self.nodes.values()):
-            error = node.error or node.part.spec.failure(node.state)
-            if error:
-                found.append((f"{node.part.spec.label} on {node.stream.symbol} {node.stream.interval}", error))
-        return found
+        return list(self.failures.items())
 
     def held_bytes(self) -> int:
         """Memory of all columns."""

@@ -12,6 +12,7 @@ from stratd.indicators.aligned import Aligned
 from stratd.indicators.base import FIELDS, TIMES, Composite, Indicator, On, Output, Primitive, Source, StreamInfo
 
 _DEEPEST: Final = 64
+_MOST_KEYS: Final = 1_000  # structures that are remembered although nothing of them is computed
 
 StreamOf: TypeAlias = Callable[[str, str], StreamInfo]
 
@@ -52,6 +53,7 @@ class Planner:
     def __init__(self, stream_of: StreamOf) -> None:
         self._stream_of = stream_of
         self._keys: dict[Hashable, int] = {}
+        self._last_key = 0
 
     def plan(self, indicator: Indicator, stream: StreamInfo) -> Plan:
         """The parts of `indicator` on `stream`.
@@ -67,6 +69,11 @@ class Planner:
             for name in indicator.outputs
         }
         return Plan(tuple(found.values()), outputs)
+
+    def keep(self, keys: set[int]) -> None:
+        """Forget all structures but these. A plan that was made of others stays right, and is shared with nobody new."""
+        if len(self._keys) > 2 * len(keys) + _MOST_KEYS:
+            self._keys = {structure: key for structure, key in self._keys.items() if key in keys}
 
     def _resolve(
         self, source: Source, stream: StreamInfo, found: dict[int, Part], path: tuple[tuple[Source, StreamInfo], ...]
@@ -121,7 +128,10 @@ class Planner:
             (one.key, at) if isinstance(one, Part) else (one.interval_index, one.symbol_index, at) for one, at in inputs
         )
         structure = (type(spec), own, stream.interval_index, stream.symbol_index, sources)
-        key = self._keys.setdefault(structure, len(self._keys))
+        key = self._keys.get(structure, 0)
+        if not key:
+            self._last_key += 1
+            key = self._keys[structure] = self._last_key
         part = found.get(key)
         if part is None:
             needed = [one.streams if isinstance(one, Part) else (one,) for one, _ in inputs]

@@ -30,6 +30,9 @@ class Columns(Protocol):
     def read_lazy(self, node: Node) -> None:
         """See `IndicatorHub.read_lazy`."""
 
+    def release(self, use: Use) -> None:
+        """See `IndicatorHub.release`."""
+
 
 class OwnColumns:
     """A strategy's own engine, as a source of columns. It is always in the frame that its strategy reads."""
@@ -47,14 +50,11 @@ class OwnColumns:
 
     def request(self, plan: Plan, origin_of: Callable[[StreamInfo], int], *, lazy: bool = False, narrow: bool = False) -> Use:
         """See `IndicatorHub.request`."""
-        return Use(self._engine.acquire(plan, origin_of, lazy=lazy, narrow=narrow))
+        return self._engine.acquire(plan, origin_of, lazy=lazy, narrow=narrow)
 
     def release(self, use: Use) -> None:
         """See `IndicatorHub.release`."""
-        if not use.released:
-            use.released = True
-            for node, _ in use.outputs.values():
-                self._engine.release(node)
+        self._engine.release(use)
 
 
 class IndicatorHandle:
@@ -131,6 +131,11 @@ class IndicatorHandle:
         """The newest value as another thread sees it: perhaps of a bar ago; a lazy one's that was read last."""
         at, view = self._series._hi + self._shift, self._view
         return float(view[at]) if 0 <= at < len(view) else _NAN
+
+    @property
+    def noted(self) -> float:
+        """The newest value for those who only note it: it raises nothing."""
+        return self.value
 
     @property
     def ready(self) -> bool:

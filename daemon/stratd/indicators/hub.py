@@ -4,36 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from stratd.data.session_data import Frame, SessionData
+from stratd.errors import IndicatorError
 from stratd.indicators.base import Indicator, StreamInfo
-from stratd.indicators.engine import ColumnEngine, Node, Use, label_of, load_operations
+from stratd.indicators.engine import ColumnEngine, IndicatorStats, Node, Use, load_operations
 from stratd.indicators.graph import Plan, Planner, StreamOf
 from stratd.indicators.store import ColumnStore
-
-
-@dataclass(frozen=True, slots=True)
-class IndicatorStats:
-    """What the columns of one indicator on one interval have come to, all symbols together.
-
-    Attributes:
-        columns: columns that are held now.
-        users: handles and other indicators that use them now.
-        computed: values computed so far.
-        saved: values that were not computed because they were shared: what each further user would have computed for itself.
-        bytes: memory of the values that are held.
-        seconds: time spent. Long blocks are timed, of short ones every 64th, which stands for the others.
-    """
-
-    label: str
-    interval: str
-    columns: int
-    users: int
-    computed: int
-    saved: int
-    bytes: int
-    seconds: float
 
 
 class IndicatorHub:
@@ -47,7 +24,7 @@ class IndicatorHub:
 
     Thread safety: `advance` and the move to a new frame are the writer's; `request`, `release`, `read_lazy` and `stats` may be
     called by any thread. One lock guards all of it: the writer takes it once for a block, others when an indicator comes, goes,
-    or is read lazily, never when a value is read. Rows of columns are final once they are written, and readers see them only
+    is read lazily or looked for in a new frame, and for a moment when figures are asked for; never when a value is read. Rows of columns are final once they are written, and readers see them only
     after the log's publication.
     """
 
@@ -68,10 +45,20 @@ class IndicatorHub:
             origin_of: the absolute row of a stream at which it begins; 0 in `setup`.
             lazy: compute it when it is read.
             narrow: keep it as float32.
+
+        Raises:
+            KernelError: an operation does not compile.
+            IndicatorError: there is no memory for it.
         """
         load_operations(plan)  # before the lock, which the writer waits for
-        with self._lock:
-            return Use(self._engine.acquire(plan, origin_of, lazy=lazy, narrow=narrow))
+        try:
+            with self._lock:
+                return self._engine.acquire(plan, origin_of, lazy=lazy, narrow=narrow)
+        except OSError as error:
+            raise IndicatorError(
+                f"there is no room for another column ({error.strerror or error}): ask for indicators in setup, "
+                "or raise the limit of open files (ulimit -n)"
+            ) from error
 
     def plan(self, indicator: Indicator, stream: StreamInfo) -> Plan:
         """Take an indicator apart.
@@ -85,11 +72,7 @@ class IndicatorHub:
     def release(self, use: Use) -> None:
         """One use less; a second release of the same does nothing. What it has shown stays readable as long as it is held."""
         with self._lock:
-            if use.released:
-                return
-            use.released = True
-            for node, _ in use.outputs.values():
-                self._engine.release(node)
+            self._engine.release(use)
 
     def advance(self) -> None:
         """The writer has appended rows: compute what there is to compute for them."""
@@ -117,26 +100,8 @@ class IndicatorHub:
     def stats(self) -> list[IndicatorStats]:
         """What each indicator has come to, on each interval."""
         with self._lock:
-            engine = self._engine
-            nodes: dict[tuple[str, str], list[Node]] = {key: [] for key in engine.gone}
-            for node in engine.nodes.values():
-                engine.reckon(node)
-                nodes.setdefault(label_of(node), []).append(node)
-            found = []
-            for key, group in nodes.items():
-                computed, saved, seconds = engine.gone.get(key, (0, 0, 0.0))
-                found.append(
-                    IndicatorStats(
-                        *key,
-                        columns=sum(node.columns for node in group),
-                        users=sum(node.uses for node in group),
-                        computed=int(computed) + sum(node.computed for node in group),
-                        saved=int(saved) + sum(node.saved for node in group),
-                        bytes=sum(engine.bytes_of(node) for node in group),
-                        seconds=seconds + sum(engine.seconds_of(node) for node in group),
-                    )
-                )
-            return found
+            shot = self._engine.snapshot()
+        return self._engine.stats(shot)
 
     def errors(self) -> list[tuple[str, str]]:
         """What computations have raised: where, and what."""
@@ -154,4 +119,5 @@ class IndicatorHub:
 
     def _move(self, frame: Frame) -> ColumnStore:
         with self._lock:
+            self._planner.keep({node.part.key for node in self._engine.nodes.values()})
             return self._engine.move(frame)

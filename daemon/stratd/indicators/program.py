@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stratd.core.clock import perf_ns
 from stratd.core.kernel import Intrinsic, kernel
 
 # Columns of a program's table.
@@ -39,7 +40,7 @@ R_FINISH: Final = 12  # streams whose `done` becomes their `count` when all has 
 R_CELLS: Final = 13
 
 SCRATCH_ROWS: Final = 2_048  # rows that are computed before they are stored as float32
-_SAMPLE: Final = 64  # blocks
+_SAMPLE: Final = 61  # blocks; a prime, so that streams which only some blocks have rows of are met too
 _TIMED_ROWS: Final = 256  # from so many rows on, every call is timed: reading the clock twice costs some 50 ns
 
 
@@ -352,6 +353,8 @@ class Program:
         """Run what is not compiled, and all that follows it."""
         while stopped < last:
             stream = self._table[stopped, T_STREAM]
+            begun = perf_ns()
             self.callers[stopped](int(done[stream] - base[stream]), int(count[stream] - base[stream]))
+            self.spent[stopped] += perf_ns() - begun
             run[R_FIRST] = stopped + 1
             stopped = self._run(run)

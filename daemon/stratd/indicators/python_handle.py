@@ -62,6 +62,12 @@ class PythonColumns:
         self._done = stop  # before it runs: a row that ends it in the middle (an interrupt) is not given to it again
         self.run.advance(inputs, outputs, 0, stop - start)
 
+    def newest(self, output: int) -> float:
+        """The newest value. What `update` has raised is left for the author's own next read."""
+        self.catch_up()
+        at = self._series.count - self._first - 1
+        return self._outputs[output].item(at) if at >= 0 else _NAN
+
     def read(self, output: int) -> tuple[NDArray[np.float64], int]:
         """An output's column, and the position behind the newest row.
 
@@ -73,9 +79,9 @@ class PythonColumns:
         return self._outputs[output], self._series.count - self._first
 
     def peek(self, output: int) -> float:
-        """The newest value that has been computed."""
-        at = self._done - self._first - 1
-        return float(self._outputs[output][at]) if at >= 0 else _NAN
+        """The newest value that has been computed, as another thread sees it."""
+        column, at = self._outputs[output], self._done - self._first - 1
+        return float(column[at]) if 0 <= at < len(column) else _NAN
 
 
 class PythonHandle(IndicatorHandle):
@@ -124,3 +130,8 @@ class PythonHandle(IndicatorHandle):
     def peek(self) -> float:
         """See `IndicatorHandle.peek`."""
         return self._own.peek(self._output)
+
+    @property
+    def noted(self) -> float:
+        """See `IndicatorHandle.noted`."""
+        return _NAN if self._released else self._own.newest(self._output)

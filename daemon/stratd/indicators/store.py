@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mmap
 import weakref
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +19,34 @@ NARROW: Final = 1  # float32
 _KINDS: Final = (np.float64, np.float32)
 
 
+_LATER: Final = 32  # columns in a piece of memory for later ones
+_Later: TypeAlias = tuple[NDArray[Any], NDArray[Any], Memory | None, int]
+
+
 class ColumnStore:
     """Columns of the streams of one frame: position p of a column is position p of its stream.
 
     A column is a slot of its interval and element type. Those that are known when the store is made lie in matrices, in
-    one piece of memory; a slot that is added later has memory of its own, which goes with the last view of it.
+    one piece of memory; slots that are added later share smaller pieces, which go with the last view of them.
     Shared memory is mapped twice, like the bars': a write through any view that readers get is refused.
 
     Thread safety: written by its owner, under its owner's lock where there are several; rows that are published never change.
     """
 
-    __slots__ = ("_first", "_later", "_memory", "_pool", "_read", "_written", "capacity", "number", "size", "slots")
+    __slots__ = (
+        "_first",
+        "_in_use",
+        "_later",
+        "_left",
+        "_memory",
+        "_pool",
+        "_read",
+        "_written",
+        "capacity",
+        "number",
+        "size",
+        "slots",
+    )
 
     def __init__(self, capacity: Sequence[int], slots: Sequence[Sequence[int]], pool: Pool | None) -> None:
         """Args:
@@ -40,8 +58,10 @@ class ColumnStore:
         self.number = 0  # of its engine's stores
         self.slots: Mapping[Any, tuple[int, ...]] = {}  # of each of its engine's nodes, as they were numbered then
         self._pool = pool
-        # By slot: to write, to read, and the memory where it is shared.
-        self._later: dict[tuple[int, int, int], tuple[NDArray[Any], NDArray[Any], Memory | None]] = {}
+        # By slot: to write, to read, the memory where it is shared, and where its mapping for readers begins.
+        self._later: dict[tuple[int, int, int], _Later] = {}
+        self._left: dict[tuple[int, int], list[_Later]] = {}  # of pieces of memory that are not used up
+        self._in_use: Counter[tuple[int, int]] = Counter()
         cells = [[count * rows for count, rows in zip(counts, capacity, strict=True)] for counts in slots]
         self.size = sum(np.dtype(kind).itemsize * sum(row) for kind, row in zip(_KINDS, cells, strict=True))
         written, read, self._memory = self._allocate(self.size)
@@ -75,21 +95,40 @@ class ColumnStore:
         return shared.written, read, shared
 
     def add(self, kind: int, interval: int, slot: int) -> None:
-        """Give memory to a slot that the matrices do not have, or that has been given back."""
-        size = np.dtype(_KINDS[kind]).itemsize * self.capacity[interval]
+        """Give memory to a slot that the matrices do not have, or that has been given back.
+
+        Several such slots share a piece of memory, because each piece costs three file descriptors; the pieces grow.
+
+        Raises:
+            OSError: there is no memory, or no file descriptor.
+        """
+        rows = self.capacity[interval]
+        left = self._left.setdefault((kind, interval), [])
+        if not left:
+            count = 1 if self._pool is None else max(_LATER, len(self._later))
+            written, read, shared = self._piece(np.dtype(_KINDS[kind]).itemsize * rows * count)
+            mine, theirs = np.frombuffer(written, _KINDS[kind]), np.frombuffer(read, _KINDS[kind])
+            for at in reversed(range(count)):
+                cut = slice(at * rows, (at + 1) * rows)
+                left.append((mine[cut], theirs[cut], shared, theirs.ctypes.data))
+        self._later[kind, interval, slot] = column = left.pop()
+        self._in_use[kind, interval] += 1
+        self.size += column[0].nbytes
+
+    def _piece(self, size: int) -> tuple[Any, Any, Memory | None]:
         if self._pool is None:
-            written, read, shared = self._allocate(size)
-        else:
-            shared = Memory(size)
-            written, read = shared.written, mmap.mmap(shared.fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
-        self._later[kind, interval, slot] = np.frombuffer(written, _KINDS[kind]), np.frombuffer(read, _KINDS[kind]), shared
-        self.size += size
+            return self._allocate(size)
+        shared = Memory(size)
+        return shared.written, mmap.mmap(shared.fd, size, mmap.MAP_SHARED, mmap.PROT_READ), shared
 
     def drop(self, kind: int, interval: int, slot: int) -> None:
-        """A slot is not used any more. Memory of its own goes now, a matrix' row with the store."""
+        """A slot is not used any more. A matrix' row goes with the store, another with the last of its piece."""
         gone = self._later.pop((kind, interval, slot), None)
         if gone is not None:
             self.size -= gone[0].nbytes
+            self._in_use[kind, interval] -= 1
+            if not self._in_use[kind, interval]:
+                self._left.pop((kind, interval), None)
 
     def written(self, kind: int, interval: int, slot: int) -> NDArray[Any]:
         """A column to write."""
@@ -106,10 +145,11 @@ class ColumnStore:
     def copy_on_write(self, kind: int, interval: int, slot: int, rows: slice) -> NDArray[Any]:
         """Rows of a column, to be altered; see `data.copy_on_write`."""
         later = self._later.get((kind, interval, slot))
-        memory, column = (self._memory, self._read[kind][interval][slot]) if later is None else (later[2], later[1])
-        if memory is None:
-            return column[rows].copy()
-        return copy_on_write(column[rows], memory, self._first if later is None else column.ctypes.data)
+        if later is None:
+            column, memory, first = self._read[kind][interval][slot], self._memory, self._first
+        else:
+            _, column, memory, first = later
+        return column[rows].copy() if memory is None else copy_on_write(column[rows], memory, first)
 
     def address(self, kind: int, interval: int) -> int:
         """Where the first of the columns that the store was made with begins."""

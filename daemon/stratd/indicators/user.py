@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from stratd.core.kernel import Operation
 from stratd.core.names import nearest
-from stratd.errors import IndicatorError
+from stratd.errors import IndicatorError, KernelError
 from stratd.indicators.base import (
     FIELDS,
+    Composite,
     Indicator,
+    On,
+    Output,
     Primitive,
     Source,
     StreamInfo,
@@ -64,10 +67,12 @@ def compiled_indicator(
     - any other: a parameter, a float. What has a default may be left out.
 
     It returns a number; NaN where there is no value yet. It may call functions of `math` and numpy as far as numba knows them,
-    kernels (`stratd.core.kernel`), and plain functions, which are compiled with it; it may use global constants. It must not
-    keep anything in globals, and has no way to look at later rows.
+    kernels (`stratd.core.kernel`), functions that numba's own `njit` has marked, and plain functions, which are compiled with
+    it; it may use constants, global ones and those of modules. It must not keep anything in globals, and has no way to look
+    at later rows. Globals of other kinds are refused (a KernelError when it is first used): an edit of them would go unnoticed.
 
-    What it raises (an index that is out of range: those are checked) ends it: that row and all after it are NaN.
+    What it raises ends it: that row and all after it are NaN. An index that is out of range raises, also in the functions and
+    kernels that it calls: these are compiled once more for it, with checks.
 
     Args:
         state: cells of `state`.
@@ -190,9 +195,15 @@ class CompiledFunction:
     @functools.cached_property
     def key(self) -> tuple[Any, ...]:
         """What makes it equal to another."""
+        warmup: object = self.warmup
+        if isinstance(warmup, types.FunctionType):
+            try:
+                warmup = content(warmup)
+            except KernelError:  # it is not compiled, so it may use anything; then it is like no other
+                pass
         return (
             self.module, self.__qualname__, content(self.function), self.state, self.window, tuple(self.inputs.items()),
-            self.outputs, content(self.warmup) if isinstance(self.warmup, types.FunctionType) else self.warmup, self.skip_bad_rows,
+            self.outputs, warmup, self.skip_bad_rows,
         )  # fmt: skip
 
     def __eq__(self, other: object) -> bool:
@@ -341,8 +352,8 @@ class PythonIndicator(Indicator):
                 return float(self.length)
 
     It runs in its strategy's thread, each handle with an instance of its own, which is copied from the one that you make
-    before its first row: so it can keep what it likes on `self`. Nothing else can be computed from it. It costs a
-    microsecond a row; where that matters, see `compiled_indicator`.
+    before its first row: so it can keep what it likes on `self`. Nothing else can be computed from it, by another PythonIndicator
+    neither. It costs a microsecond a row; where that matters, see `compiled_indicator`.
 
     `update` is called for rows without NaN or infinity in an input only, unless `skip_bad_rows` is False. It returns a number, a
     tuple if there are several outputs, or None where there is no value yet. If it raises, that row is NaN, who reads the handle next
@@ -410,20 +421,60 @@ class PythonIndicator(Indicator):
         """A copy with other inputs.
 
         Raises:
-            IndicatorError: it has another number of inputs.
+            IndicatorError: it has another number of inputs, or one of them is computed from an indicator in plain Python.
         """
         if len(sources) != len(self.inputs):
             raise IndicatorError(f"{self.name} has {len(self.inputs)} sources, {len(sources)} were given")
-        for source in sources:
-            check_source(source)
         made = self.new_instance()
         made.inputs = sources
         made._arguments = (*self._arguments, *(str(source) for source in sources))
+        made.check_inputs()
         return made
+
+    def check_inputs(self) -> None:
+        """Check `inputs`, which a class or its `__init__` may set to anything.
+
+        Raises:
+            IndicatorError: one is an indicator in plain Python, or is computed from one.
+            ValueError: one is neither an indicator nor the name of a field.
+        """
+        checked_inputs(self)
 
     def new_instance(self) -> PythonIndicator:
         """A copy, as it is before its first row."""
         return copy.deepcopy(self)
+
+
+def checked_inputs(indicator: PythonIndicator) -> tuple[Source, ...]:
+    """The inputs of an indicator in plain Python. Errors as for `PythonIndicator.check_inputs`."""
+    for source in indicator.inputs:
+        check_source(source)
+        inner = _python_in(source)
+        if inner is not None:
+            given = "" if inner is source else f" (in {source})"
+            raise IndicatorError(
+                f"{indicator.name} has the input {inner.label}{given}, which is in plain Python: nothing can be computed from it; "
+                f"compute it in {indicator.name}.update, or make it a compiled_indicator"
+            )
+    return indicator.inputs
+
+
+def _python_in(source: Source) -> PythonIndicator | None:
+    """The indicator in plain Python that a source is, or is made of."""
+    if isinstance(source, str):
+        return None
+    if isinstance(source, PythonIndicator):
+        return source
+    inner: list[Source] = [getattr(source, name) for name in source.source_fields]
+    if isinstance(source, Output):
+        inner.append(source.indicator)
+    elif isinstance(source, On):
+        inner.append(source.source)
+    elif isinstance(source, Primitive):
+        inner.extend(source.sources)
+    elif isinstance(source, Composite):
+        inner.extend(source.parts().values())
+    return next((found for one in inner if (found := _python_in(one)) is not None), None)
 
 
 class PythonRun:
@@ -436,8 +487,7 @@ class PythonRun:
     """
 
     def __init__(self, indicator: PythonIndicator) -> None:
-        for source in indicator.inputs:
-            check_source(source)
+        indicator.check_inputs()
         self.indicator = indicator.new_instance()
         self.errors = 0
         self._raised: BaseException | None = None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dis
+import enum
 import hashlib
+import itertools
 import math
 import os
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from stratd.core.kernel import Kernel, Operation
+from stratd.core.kernel import Intrinsic, Kernel, Operation, _parse_signature
 from stratd.errors import KernelError
 
 if TYPE_CHECKING:
@@ -24,7 +27,9 @@ ROWS: Final = 2  # all rows
 FAILED: Final = 3  # the row (from 1) at which the function raised; 0: at none
 STATE: Final = 4
 # Modules whose functions numba knows. They change with numba's and Python's version, which a cache is named by.
-_KNOWN_MODULES: Final = ("math", "numpy", "numba", "cmath", "operator")
+_KNOWN_MODULES: Final = ("math", "numpy", "numba", "cmath", "operator", "builtins")
+_MISSING: Final = object()
+_copies: Final = itertools.count(1)  # of modules; numba takes two of the same name for one
 # How users' functions are compiled: an index that is out of range raises, division by zero gives infinity or NaN.
 _OPTIONS: Final = {"error_model": "numpy", "boundscheck": True}
 # What numba raises for code that it cannot compile, besides errors of its own; some are also what an unusable cache raises.
@@ -153,93 +158,240 @@ class _Rows(Operation):
         return super().compile(numba, function, cache and has_file(function))
 
 
-class _Helper(Kernel):
-    """A plain function that a user's function calls. It is compiled into that one, for the types it is called with."""
+class _Checked(Kernel):
+    """A kernel that a user's function calls, compiled once more: with checks of indexes."""
 
-    def load(self) -> Callable[..., Any]:
-        """What numba calls."""
-        if self._dispatcher is None:
-            import numba
+    def __init__(self, kernel: Kernel, function: Callable[..., Any]) -> None:
+        super().__init__(function, f"{kernel.signature} checked", kernel.release_gil, kernel.ieee)
+        self.types = kernel.signature
 
-            self._dispatcher = numba.njit(**_OPTIONS)(self.function)
-        return self._dispatcher
+    def compile(self, numba: Any, function: Callable[..., Any], cache: bool) -> tuple[Callable[..., Any], bool]:
+        """See `Kernel.compile`."""
+        name_by_content(function, self.function)
+        dispatcher = numba.njit(
+            _parse_signature(self.types),
+            cache=cache and has_file(function),
+            boundscheck=True,
+            error_model="numpy" if self.ieee else "python",
+        )(function)
+        return dispatcher, bool(sum(dispatcher.stats.cache_hits.values()))
 
 
-def with_helpers(function: types.FunctionType, path: tuple[types.CodeType, ...]) -> types.FunctionType:
-    """A copy of a function whose plain helpers can be compiled.
+def with_helpers(
+    function: types.FunctionType, callers: tuple[types.CodeType, ...], made: dict[int, tuple[Any, Any]] | None = None
+) -> types.FunctionType:
+    """A copy of a function whose helpers (plain functions, kernels, and what numba's own decorator has marked) check indexes.
+
+    Args:
+        made: what is called in place of a helper, or None, behind it, by its id. So long as it is held here, the id is its own.
 
     Raises:
-        KernelError: a helper calls itself, by way of others or not, or is not made of globals alone.
+        KernelError: a helper calls itself, by way of others or not, is not made of globals alone, or does not compile.
     """
-    where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {function.__name__}"
-    if function.__code__ in path:
-        raise KernelError(f"{where} is called by itself: a compiled indicator cannot do that, use a loop")
-    if function.__code__.co_freevars:
-        raise KernelError(
-            f"{where} uses {', '.join(function.__code__.co_freevars)} of the function around it: pass it as an argument"
-        )
-    replaced: dict[str, Any] = {}
-    for name in _names(function):
-        value = function.__globals__.get(name)
-        if isinstance(value, types.FunctionType) and not _is_known(value):
-            inner = with_helpers(value, (*path, function.__code__))
-            # A helper's own helpers are loaded here; the kernel loads only those of the function itself.
-            inner.__globals__.update(
-                {one: found.load() for one in _names(inner) if isinstance(found := inner.__globals__.get(one), Kernel)}
-            )
-            replaced[name] = _Helper(inner, "helper")
-    made = types.FunctionType(function.__code__, {**function.__globals__, **replaced}, function.__name__, function.__defaults__)
-    made.__module__, made.__qualname__ = function.__module__, function.__qualname__
+    made = {} if made is None else made
+    if any(function.__code__ is one for one in callers):
+        raise KernelError(f"{_where(function)} is called by itself: a compiled indicator cannot do that, use a loop")
+    _check_closure(function)
+    replaced: dict[tuple[str, ...], Any] = {}
+    for path, value in _used(function):
+        if id(value) not in made:
+            made[id(value)] = value, _checked_helper(value, (*callers, function.__code__), made)
+        _, helper = made[id(value)]
+        if helper is not None:
+            replaced[path] = helper
+    copied = types.FunctionType(
+        function.__code__, _with_replaced(function.__globals__, replaced), function.__name__, function.__defaults__
+    )
+    copied.__kwdefaults__ = function.__kwdefaults__
+    copied.__module__, copied.__qualname__ = function.__module__, function.__qualname__
+    return copied
+
+
+def _checked_helper(value: Any, callers: tuple[types.CodeType, ...], made: dict[int, tuple[Any, Any]]) -> Any:
+    """What numba is to call in place of a helper; None: what it is already, or it is no helper."""
+    import numba
+
+    if isinstance(value, Intrinsic):
+        return value.load()
+    if isinstance(value, Kernel):
+        if isinstance(value, Operation) or not isinstance(value.function, types.FunctionType):
+            return None
+        return _Checked(value, with_helpers(value.function, callers, made)).load()
+    if isinstance(value, types.FunctionType) and not _is_known(value):
+        return numba.njit(**_OPTIONS)(with_helpers(value, callers, made))
+    if not _is_dispatcher(value) or _is_known(value.py_func):
+        return None
+    inner = with_helpers(value.py_func, callers, made)
+    signatures = list(value.nopython_signatures) if not value._can_compile else None
+    # What raises in one of several threads is not what the rows' loop can catch: it is compiled for one.
+    options = {**value.targetoptions, "boundscheck": True, "parallel": False}
+    try:
+        return numba.jit(signatures, locals=value.locals, **options)(inner)
+    except (numba.core.errors.NumbaError, *_COMPILER_ERRORS) as error:
+        raise KernelError(f"{_where(inner)} cannot be compiled with checks of indexes: {error}") from error
+
+
+def _with_replaced(space: Mapping[str, Any], replaced: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    """Globals with other values in some places; a module in which such a place is is replaced by a copy."""
+    made = dict(space)
+    for name in {path[0] for path in replaced}:
+        inner = {path[1:]: value for path, value in replaced.items() if path[0] == name}
+        if () in inner:
+            made[name] = inner[()]
+        else:
+            module = made[name]
+            attributes = {**vars(module), **{path[0]: getattr(module, path[0]) for path in inner}}
+            made[name] = types.ModuleType("")
+            vars(made[name]).update(_with_replaced(attributes, inner))
+            vars(made[name]).update(__name__=f"{module.__name__} copy {next(_copies)}", __spec__=None, __loader__=None)
     return made
 
 
 def content(function: Callable[..., Any]) -> str:
-    """Names what a function is compiled from: code, defaults, constants and modules' attributes that it uses, and its helpers' likewise."""
+    """Names what a function is compiled from: code, defaults, all that it uses of globals and modules, and its helpers' likewise.
+
+    Raises:
+        KernelError: it uses something of which cannot be told whether it has been edited.
+    """
     return hashlib.blake2b("\n".join(_describe(function, set())).encode(), digest_size=8).hexdigest()
 
 
-def _describe(function: Callable[..., Any], seen: set[types.CodeType]) -> Iterator[str]:
+def _describe(function: Callable[..., Any], seen: set[tuple[int, int]]) -> Iterator[str]:
     code = function.__code__
-    if code in seen:
+    if (id(code), id(function.__globals__)) in seen:
         return
-    seen.add(code)
-    yield repr(function.__defaults__)
+    seen.add((id(code), id(function.__globals__)))
+    _check_closure(function)
+    yield from _describe_code(code)
+    given = [*enumerate(function.__defaults__ or ()), *sorted((function.__kwdefaults__ or {}).items())]
+    for path, value in [*_used(function), *(((f"the default {name}",), value) for name, value in given)]:
+        name = ".".join(path)
+        try:
+            yield from _describe_value(name, value, seen)
+        except _Unknown as unknown:
+            raise KernelError(
+                f"{_where(function)} uses {name}, {unknown}. numba compiles what it is now into the function, and whether it has "
+                "been edited since could not be told. A compiled indicator may use numbers, strings, tuples, enums, numpy arrays, "
+                "plain functions, kernels, and functions marked by numba.njit, also as attributes of modules"
+            ) from None
+
+
+class _Unknown(Exception):
+    """What a global is, if that cannot be described."""
+
+
+def _describe_code(code: types.CodeType) -> Iterator[str]:
     for part in _codes(code):
         constants = [one for one in part.co_consts if not isinstance(one, types.CodeType)]
         yield f"{part.co_code.hex()} {part.co_names} {part.co_varnames} {constants!r}"
-    names = _names(function)
-    for name in names:
-        value = function.__globals__.get(name)
-        if isinstance(value, types.ModuleType):
-            if value.__name__.split(".")[0] not in _KNOWN_MODULES:
-                for inner in names:
-                    yield from _describe_value(f"{name}.{inner}", getattr(value, inner, None), seen)
-        else:
-            yield from _describe_value(name, value, seen)
 
 
-def _describe_value(name: str, value: Any, seen: set[types.CodeType]) -> Iterator[str]:
-    value = getattr(value, "py_func", value)  # of a function that numba's own decorator has marked
-    if isinstance(value, Kernel):
-        yield f"{name} {value.signature} {value.ieee}"
-        value = value.function
-    if isinstance(value, types.FunctionType):
-        if not _is_known(value):
-            yield name
-            yield from _describe(value, seen)
-    elif isinstance(value, np.ndarray | np.generic):
+def _describe_value(name: str, value: Any, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """What numba compiles in for a value.
+
+    Raises:
+        _Unknown: it is of no known kind.
+    """
+    if isinstance(value, types.ModuleType):
+        if not _is_known_name(value.__name__):
+            raise _Unknown(f"the module {value.__name__}, as a value: write what is used of it as {name}.something")
+        yield f"{name} module {value.__name__}"
+    elif isinstance(value, enum.Enum):
+        yield f"{name} {type(value).__qualname__}.{value.name}"
+        yield from _describe_value(name, value.value, seen)
+    elif isinstance(value, enum.EnumMeta):
+        member: enum.Enum
+        for one, member in value.__members__.items():
+            yield from _describe_value(f"{name}.{one}", member, seen)
+    elif value is None or isinstance(value, int | float | complex | str | bytes):
+        yield f"{name} {type(value).__name__} {value!r}"
+    elif isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         yield f"{name} {value.dtype} {value.shape} {value.tobytes().hex()}"
-    elif isinstance(value, int | float | complex | str | bytes | tuple | list):
-        yield f"{name} {value!r}"
+    elif isinstance(value, tuple | list):
+        yield f"{name} {type(value).__qualname__} {getattr(value, '_fields', len(value))}"
+        for at, part in enumerate(value):
+            yield from _describe_value(f"{name}[{at}]", part, seen)
+    elif isinstance(value, type) and issubclass(value, tuple) and hasattr(value, "_fields"):
+        yield f"{name} {value.__qualname__} {value._fields}"
+        yield from _describe_value(name, tuple(value._field_defaults.items()), seen)  # type: ignore[attr-defined]
+    elif isinstance(value, Intrinsic):
+        yield f"{name} intrinsic"
+        yield from _describe_code(value.function.__code__)
+    elif isinstance(value, Kernel) and not isinstance(value, Operation):
+        yield f"{name} {value.signature} {value.ieee}"
+        yield from _describe(value.function, seen)
+    elif _is_dispatcher(value):
+        options = sorted((one, sorted(of) if isinstance(of, set) else of) for one, of in value.targetoptions.items())
+        yield f"{name} {options} {sorted(value.locals.items())} {value._can_compile or value.nopython_signatures}"
+        yield from _describe_value(name, value.py_func, seen)
+    elif isinstance(value, types.FunctionType) and not _is_known(value):
+        yield f"{name} function"
+        yield from _describe(value, seen)
+    elif _is_known(value):
+        yield f"{name} is {_full_name(value)}"
+    else:
+        raise _Unknown(f"{'the class' if isinstance(value, type) else 'an object of the class'} {_full_name(value)}")
 
 
-def _is_known(function: types.FunctionType) -> bool:
-    return (function.__module__ or "").split(".")[0] in _KNOWN_MODULES
+def _is_known(value: Any) -> bool:
+    """Whether Python, numpy or numba have it, under its name, or it is an exception: nothing of it is compiled in but what it is."""
+    kind = type(value)
+    if isinstance(value, types.BuiltinFunctionType | np.ufunc | np.dtype) or kind.__module__.startswith("numba.core.types."):
+        return True
+    if isinstance(value, types.FunctionType | type) or kind.__module__ == "numpy":
+        return _is_known_name(value.__module__ or "") or (isinstance(value, type) and issubclass(value, BaseException))
+    return False
 
 
-def _names(function: Callable[..., Any]) -> list[str]:
-    """Every global name, and name of an attribute, that a function uses."""
-    return sorted({name for part in _codes(function.__code__) for name in part.co_names})
+def _is_known_name(module: str) -> bool:
+    return module.split(".")[0] in _KNOWN_MODULES
+
+
+def _full_name(value: Any) -> str:
+    if isinstance(value, np.dtype) or type(value).__module__.startswith("numba.core.types."):
+        return repr(value)
+    named = value if hasattr(value, "__name__") else type(value)
+    return f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', named.__name__)}"
+
+
+def _is_dispatcher(value: Any) -> bool:
+    """Whether it is what numba's own decorators make of a function."""
+    return any((kind.__module__, kind.__name__) == ("numba.core.dispatcher", "Dispatcher") for kind in type(value).__mro__)
+
+
+def _where(function: Callable[..., Any]) -> str:
+    return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {function.__name__}"
+
+
+def _check_closure(function: Callable[..., Any]) -> None:
+    if function.__code__.co_freevars:
+        names = ", ".join(function.__code__.co_freevars)
+        raise KernelError(f"{_where(function)} uses {names} of the function around it: pass it as an argument")
+
+
+def _used(function: Callable[..., Any]) -> list[tuple[tuple[str, ...], Any]]:
+    """The globals that a function uses, in order of their names. Of a user's module what is used of it, however deep: `a.b.c`."""
+    found: dict[tuple[str, ...], Any] = {}
+    for chain in _chains(function):
+        value, depth = function.__globals__.get(chain[0], _MISSING), 1
+        while isinstance(value, types.ModuleType) and not _is_known_name(value.__name__) and depth < len(chain):
+            value, depth = getattr(value, chain[depth], _MISSING), depth + 1
+        if value is not _MISSING:  # a built-in function; or numba says that there is no such thing
+            found[chain[:depth]] = value
+    return sorted(found.items(), key=lambda one: one[0])
+
+
+def _chains(function: Callable[..., Any]) -> Iterator[tuple[str, ...]]:
+    """Every global that a function's code loads, with the attributes that it goes on to take of it."""
+    for part in _codes(function.__code__):
+        chain: tuple[str, ...] = ()
+        for step in dis.get_instructions(part):
+            if step.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain:
+                chain = (*chain, step.argval)
+            elif step.opname != "EXTENDED_ARG":
+                if chain:
+                    yield chain
+                chain = (step.argval,) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") else ()
 
 
 def _codes(code: types.CodeType) -> list[types.CodeType]:

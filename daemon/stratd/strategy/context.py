@@ -278,7 +278,7 @@ class StrategyContext:
             now, open_time = current._close_time.item(row), current._open_time.item(row)
         noted = None
         if self.note_indicators:
-            noted = tuple((handle.name, handle.value) for handle in self._handles.named(symbol))
+            noted = tuple((handle.name, handle.noted) for handle in self._handles.named(symbol))
         self._signals.append(
             (now, open_time, number, side, strength, reason, target_weight, limit_price, stop_price, take_profit_price, noted)
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stratd.data.series import BarSeries
 from stratd.data.session_data import Frame
-from stratd.errors import StrategySetupError
+from stratd.errors import IndicatorError, StrategySetupError
 from stratd.indicators.base import Indicator, StreamInfo
 from stratd.indicators.engine import ColumnEngine, Use
 from stratd.indicators.graph import Planner, StreamOf
@@ -110,29 +110,45 @@ class Handles:
             raise StrategySetupError(self._name, f"dtype is float64 or float32, not {request.dtype!r}")
         if self._closed:
             raise StrategySetupError(self._name, "the strategy has been given up; it gets no more indicators")
-        at = (request.name, request.symbol, request.interval)
-        if request.name and any(at == (one.name, one.symbol, one.interval) for one in self._held):
-            raise StrategySetupError(
-                self._name, f"there is another indicator named {request.name!r} on {request.symbol} {request.interval}"
-            )
         self._check_streams(indicator, stream)
         if indicator.reach > self._history:
             raise StrategySetupError(
                 self._name,
                 f"{indicator.label} looks back {indicator.reach} bars, the session holds {self._history}: raise history_bars",
             )
-        held = self._held[request] = self._make(request, stream)
+        held = self._make(request, stream)
+        self._check_names(held)
+        if self._attached:
+            try:
+                self._connect(held)
+            except BaseException:
+                self._let_go(held)
+                raise
+        self._held[request] = held
         if held.python is not None:
             self._python.append(held.python)
             self.computes = True
-        if self._attached:
-            self._connect(held)
         return held.handle
+
+    def _check_names(self, held: _Held) -> None:
+        """Names are the author's to choose, each once on a stream."""
+        request = held.request
+        if request.name:
+            taken = {part.name for part in self.named(request.symbol) if part.interval == request.interval}
+            for part in held.parts.values():
+                if part.name in taken:
+                    raise StrategySetupError(
+                        self._name, f"there is another indicator named {part.name!r} on {request.symbol} {request.interval}"
+                    )
 
     def _check_streams(self, indicator: Indicator, stream: StreamInfo) -> None:
         """Take an indicator apart, and see that the strategy sees all streams that it needs."""
         if isinstance(indicator, PythonIndicator):
             for source in indicator.inputs:
+                if isinstance(source, PythonIndicator):
+                    raise IndicatorError(
+                        f"{indicator.label} takes in {source.label}, which is plain Python: nothing can be computed from it"
+                    )
                 if isinstance(source, Indicator):
                     self._check_streams(source, stream)
             return
@@ -205,6 +221,10 @@ class Handles:
             columns = hub
             use = hub.request(hub.plan(request.indicator, held.stream), self._origin, **options)
         held.use = use
+        if self._closed:
+            # It was given up while this was being made ready.
+            columns.release(use)
+            raise StrategySetupError(self._name, "the strategy has been given up; it gets no more indicators")
         for output, handle in held.parts.items():
             node, at = use.outputs[output]
             handle.connect(columns, node, at)
@@ -310,5 +330,5 @@ class Handles:
     def snapshot(self) -> dict[tuple[str, str, str], float]:
         """The newest value of every handle, by name (or label), symbol and interval."""
         return {
-            (part.name, part.symbol, part.interval): part.value for held in self._held.values() for part in held.parts.values()
+            (part.name, part.symbol, part.interval): part.noted for held in self._held.values() for part in held.parts.values()
         }

@@ -176,6 +176,8 @@ class StrategyThread:
         if self.state is State.RUNNING:
             self.state = State.STOPPED
         self._guard("teardown", self.strategy.teardown)
+        if self.state is not State.STOPPED:
+            self._context.handles.close()
         self._count()
         self.durations.settle()
 

@@ -19,7 +19,7 @@ from stratd.data.intake import RejectsFile
 from stratd.data.processor import DataProcessor
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import StreamSubscription
-from stratd.errors import BarrierTimeout, ConfigError, StratdError
+from stratd.errors import BarrierTimeout, ConfigError
 from stratd.indicators.hub import IndicatorHub
 from stratd.model import Instrument, Interval
 from stratd.strategy.context import Market
@@ -130,8 +130,9 @@ def build_session(
     for entry in tuple(loaded):
         try:
             entry.context.attach(hub)
-        except StratdError as error:
-            # What it asks for cannot be computed: it is left out like one that cannot be loaded.
+        except Exception as error:
+            # What it asks for cannot be computed: it is left out like one that cannot be loaded. An operation or parameters of its own
+            # may raise anything.
             failures.append(refuse(entry, config, error))
             loaded.remove(entry)
     if failures and (config.on_load_error == "abort" or not loaded):

@@ -65,7 +65,7 @@ def load_all(config: SessionConfig, market: Market) -> tuple[list[Loaded], list[
     return loaded, failures
 
 
-def refuse(entry: Loaded, config: SessionConfig, error: StratdError) -> LoadFailure:
+def refuse(entry: Loaded, config: SessionConfig, error: Exception) -> LoadFailure:
     """A strategy that has been loaded cannot be used after all: let go of it."""
     entry.context.handles.close()
     unload(type(entry.strategy))

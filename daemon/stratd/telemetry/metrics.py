@@ -37,9 +37,7 @@ KERNELS_COMPILED_LATE: Final = Metric(
 INDICATOR_COLUMNS: Final = Metric(
     "stratd_indicator_columns", "gauge", ("indicator", "interval"), "columns that are computed for all strategies together"
 )
-INDICATOR_USERS: Final = Metric(
-    "stratd_indicator_users", "gauge", ("indicator", "interval"), "handles and other indicators that use these columns"
-)
+INDICATOR_USERS: Final = Metric("stratd_indicator_users", "gauge", ("indicator", "interval"), "requests that these columns serve")
 INDICATOR_VALUES: Final = Metric("stratd_indicator_values_total", "counter", ("indicator", "interval"), "values computed")
 INDICATOR_SAVED: Final = Metric(
     "stratd_indicator_values_saved_total",
@@ -52,7 +50,7 @@ INDICATOR_SECONDS: Final = Metric(
     "stratd_indicator_seconds_total",
     "counter",
     ("indicator", "interval"),
-    "time spent on computing; of blocks of few rows every 64th is timed and stands for the others",
+    "time spent on computing; of blocks of few rows every 61st is timed and stands for the others",
 )
 INDICATOR_ERRORS: Final = Metric("stratd_indicator_errors", "gauge", (), "indicators whose computation has raised")
 INDICATOR_VALUE: Final = Metric(

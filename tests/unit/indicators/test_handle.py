@@ -15,6 +15,7 @@ from stratd.indicators.catalogue.macd import MACD
 from stratd.indicators.catalogue.sma import SMA
 from stratd.indicators.handle import HandleGroup, IndicatorHandle
 from stratd.indicators.hub import IndicatorHub
+from stratd.indicators.user import PythonIndicator
 from stratd.model import MINUTE_NS, Interval
 from stratd.strategy.context import StrategyContext
 
@@ -295,3 +296,21 @@ def test_indicator_kept_as_float32_is_rounded_to_24_bits() -> None:
         assert narrow.values.dtype == np.float32
         assert narrow.value == np.float32(wide.value)
         assert abs(narrow.value / wide.value - 1) < 6e-8
+
+
+def test_indicator_in_plain_python_of_another_one_is_refused() -> None:
+    class Inner(PythonIndicator):
+        def update(self, close: float) -> float:
+            return close
+
+    class Outer(PythonIndicator):
+        inputs = (Inner(),)
+
+        def update(self, value: float) -> float:
+            return value
+
+    reader = Player([1.0, 2.0]).reader()
+    with pytest.raises(IndicatorError, match="plain Python"):
+        reader.ask(Outer())
+    with pytest.raises(IndicatorError, match="cannot be computed from compiled parts|plain Python"):
+        reader.ask(SMA(3).of(Inner()))

@@ -20,6 +20,7 @@ from stratd.indicators.catalogue.sma import SMA
 from stratd.indicators.handle import IndicatorHandle
 from stratd.indicators.hub import IndicatorHub, IndicatorStats
 from stratd.indicators.python_part import PythonPart
+from stratd.indicators.store import ColumnStore
 
 from ...support.tight import tight_memory  # noqa: F401 - a fixture for all tests here
 from .test_handle import HISTORY, Player, Reader, same
@@ -93,9 +94,9 @@ def test_hub_shares_parts_between_strategies_and_indicators() -> None:
     # EMA(12), EMA(26), their difference, its EMA, the histogram: once for all.
     assert nodes(player.hub) == 5
     found = stats(player.hub)
-    assert found["EMA(12)"].users == 2  # the difference and a handle
+    assert found["EMA(12)"].users == 5  # four MACDs, and one that wants it alone
     assert found["EMA(12)"].computed == 200
-    assert found["EMA(12)"].saved == 200
+    assert found["EMA(12)"].saved == 4 * 200
     assert found["EMA(12)"].bytes == 8 * (200 - int(player.data.frame.base[0, 0]))
     assert found["EMA(12)"].interval == "1m"
     assert sum(one.seconds for one in found.values()) >= 0.0
@@ -357,3 +358,195 @@ def test_hub_with_many_removed_parts_goes_on() -> None:
         reader.play(stop)
     expected = EMA(5).of(SMA(3)).compute({"close": closes}, tick=0.01)["value"]
     np.testing.assert_array_equal(kept.values, expected[-HISTORY:])
+
+
+class Broken(OSError):
+    """Stands for a system that has no more memory or descriptors to give."""
+
+
+@pytest.mark.parametrize("asked", [MACD(2, 3, 4), SMA(3).of(EMA(5)), TwoOutputs()])
+@pytest.mark.parametrize("fails_at", range(1, 6))
+@pytest.mark.parametrize("lazy", [False, True])
+def test_hub_request_that_fails_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, asked: Indicator, fails_at: int, lazy: bool
+) -> None:
+    closes = prices(60)
+    player = Player(closes, history=40)
+    one, two = player.reader(), player.reader()
+    kept = two.ask(EMA(4))
+    one.begin()
+    two.begin()
+    player.write(30)
+    for reader in (one, two):
+        reader.window(30)
+        reader.cursor(30)
+    before, held = stats(player.hub)["EMA(4)"], player.hub.held_bytes()
+    calls = 0
+    whole = ColumnStore.add
+
+    def add(self: ColumnStore, kind: int, interval: int, slot: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == fails_at:
+            raise Broken(24, "Too many open files")
+        whole(self, kind, interval, slot)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ColumnStore, "add", add)
+        if calls_of(asked) < fails_at:
+            one.context.release(one.ask(asked, lazy=lazy))
+        else:
+            with pytest.raises(IndicatorError, match="Too many open files.*ulimit -n"):
+                one.ask(asked, lazy=lazy)
+    assert (nodes(player.hub), player.hub.held_bytes()) == (1, held)
+    assert stats(player.hub)["EMA(4)"] == before
+    # Somebody else gets right values of the same; so does who was refused, when he asks again.
+    for reader in (two, one):
+        handle = reader.ask(asked)
+        expected = asked.compute({"close": closes[:30]}, tick=0.01)[asked.outputs[0]]
+        shown = handle.values if isinstance(handle, IndicatorHandle) else handle.outputs[asked.outputs[0]].values
+        np.testing.assert_array_equal(shown, expected)
+    player.write(10)
+    two.window(40)
+    two.cursor(40)
+    assert kept.value == EMA(4).compute({"close": closes[:40]})["value"][-1]
+
+
+def calls_of(indicator: Indicator) -> int:
+    """How many columns a request makes."""
+    player = Player(prices(5))
+    reader = player.reader()
+    reader.ask(indicator)
+    reader.begin()
+    return nodes(player.hub)
+
+
+def test_hub_many_late_columns_take_few_descriptors() -> None:
+    player = Player(prices(100))
+    reader = player.reader()
+    reader.ask(SMA(4))
+    reader.begin()
+    reader.play(50)
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    handles = [reader.ask(EMA(period, "high")) for period in range(1, 400)]
+    assert len(os.listdir("/proc/self/fd")) - before < 30
+    for handle in handles:
+        expected = EMA(handle.indicator.period).compute({"close": player.closes[38:50]})["value"]  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(handle.values, expected)
+
+
+def test_hub_strategy_that_is_given_up_while_it_asks_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    player = Player(prices(40))
+    one, two = player.reader(), player.reader()
+    two.ask(SMA(3))
+    one.begin()
+    two.begin()
+    one.play(20)
+    request = IndicatorHub.request
+
+    def slow(self: IndicatorHub, *args: object, **options: object) -> object:
+        one.context.handles.close()  # the gate has lost its patience meanwhile
+        return request(self, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(IndicatorHub, "request", slow)
+    with pytest.raises(StrategySetupError, match="has been given up"):
+        one.ask(EMA(9))
+    assert stats(player.hub)["EMA(9)"].columns == 0
+
+
+def test_hub_counts_as_saved_only_what_others_would_have_computed() -> None:
+    player = Player(prices(60), history=50)
+    one, two = player.reader(), player.reader()
+    one.ask(MACD(2, 3, 4))
+    one.begin()
+    two.begin()
+    player.write(30)
+    assert sum(figures.saved for figures in player.hub.stats()) == 0
+    for reader in (one, two):
+        reader.window(30)
+        reader.cursor(30)
+    two.ask(MACD(2, 3, 4), name="m")
+    player.write(10)
+    assert {figures.users for figures in player.hub.stats()} == {2}
+    assert sum(figures.saved for figures in player.hub.stats()) == 5 * 10
+
+
+def test_hub_figures_of_thousands_of_labels_that_are_gone_are_kept_together() -> None:
+    player = Player(prices(40))
+    reader = player.reader()
+    reader.begin()
+    reader.play(20)
+    for period in range(1, 1_200):
+        reader.context.release(reader.ask(EMA(2, skip=period)))
+    found = stats(player.hub)
+    assert len(found) <= 1_001
+    assert found["(others)"].columns == 0
+    assert sum(one.computed for one in found.values()) == 1_199 * HISTORY
+
+
+def test_hub_lazy_columns_that_come_and_go_leave_nothing() -> None:
+    player = Player(prices(4_000))
+    reader = player.reader()
+    reader.begin()
+    for stop in range(20, 4_000, 20):
+        reader.play(stop)
+        for period in range(2, 6):
+            handle = reader.ask(EMA(period), lazy=True)
+            assert handle.value > 0.0
+            reader.context.release(handle)
+    engine = player.hub._engine
+    assert engine._lazy_program is None or engine._lazy_program.length < 300
+    assert player.hub.held_bytes() < 40 * 8 * 200
+
+
+def test_handle_names_of_outputs_collide_like_names() -> None:
+    player = Player(prices(10))
+    reader = player.reader()
+    reader.ask(MACD(2, 3, 4), name="m")
+    with pytest.raises(StrategySetupError, match=r"another indicator named 'm\.signal'"):
+        reader.ask(SMA(3), name="m.signal")
+    reader.ask(SMA(3), name="s.signal")
+    with pytest.raises(StrategySetupError, match=r"another indicator named 's\.signal'"):
+        reader.ask(MACD(2, 3, 5), name="s")
+
+
+def test_hub_says_once_that_a_computation_has_failed_and_remembers_it(caplog: pytest.LogCaptureFixture) -> None:
+    player = Player(prices(40), history=30)
+    reader = player.reader()
+    bad = reader.ask(Failing())
+    reader.begin()
+    for stop in range(5, 41, 5):
+        reader.play(stop)
+    reader.context.release(bad)
+    said = [record.getMessage() for record in caplog.records if record.name == "stratd.indicators"]
+    assert said == ["indicator Failing on AAA 1m has no values any more: its computation raised ValueError: no more"]
+    assert player.hub.errors() == [("Failing on AAA 1m", "ValueError: no more")]
+
+
+def test_hub_time_of_rare_rows_and_of_functions_that_are_not_ours_is_counted() -> None:
+    player = Player(prices(2_000), history=30)
+    reader = player.reader()
+    reader.ask(EMA(3))
+    reader.ask(Slow())
+    reader.begin()
+    for _ in range(1_000):
+        # A stream that has a row in every second block only.
+        player.hub._engine.program.advance()
+        player.write(2)
+    found = stats(player.hub)
+    assert found["EMA(3)"].seconds > 0.0
+    assert found["Slow"].seconds > found["EMA(3)"].seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Slow(PythonPart):
+    source: Source = "close"
+    source_fields = ("source",)
+
+    @property
+    def state_size(self) -> int:
+        return 0
+
+    def run(self, inputs, outputs, start, stop, first, number, state) -> None:  # type: ignore[no-untyped-def]
+        outputs[0][start:stop] = sum(range(2_000))

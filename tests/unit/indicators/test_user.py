@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import math
 import os
 import pickle
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
@@ -17,10 +20,13 @@ import stratd
 from stratd.core.kernel import kernel
 from stratd.core.kernel import stats as kernel_stats
 from stratd.errors import IndicatorError, KernelError
+from stratd.indicators.base import On
+from stratd.indicators.catalogue.deviation import Bollinger
 from stratd.indicators.catalogue.ema import EMA
 from stratd.indicators.catalogue.sma import SMA
 from stratd.indicators.computation import Computation
-from stratd.indicators.user import CompiledIndicator, PythonIndicator, PythonRun, compiled_indicator
+from stratd.indicators.user import CompiledIndicator, PythonIndicator, PythonRun, checked_inputs, compiled_indicator
+from stratd.indicators.user_code import FAILED, STATE
 from stratd.testing.indicators import made_up_bars
 
 BARS = made_up_bars(600, 3)
@@ -43,6 +49,26 @@ def tripled_and_one(x: float) -> float:
 
 def endless(x: float) -> float:
     return endless(x - 1.0) if x > 0.0 else 0.0
+
+
+def written_plainly(cells: Any, at: float) -> float:
+    cells[int(at)] = 7.0
+    return 0.0
+
+
+written_by_numba = numba.njit(written_plainly)
+written_by_typed_numba = numba.njit("f8(f8[:], f8)")(written_plainly)
+written_by_threads = numba.njit(parallel=True)(written_plainly)
+written_by_kernel = kernel("f8(f8[:], f8)")(written_plainly)
+MODULE = types.ModuleType("helpers")
+MODULE.inner = types.ModuleType("helpers.inner")  # type: ignore[attr-defined]
+MODULE.inner.written = written_by_numba
+MODULE.inner.written_plainly = written_plainly
+
+
+@kernel("f8(f8[:], f8)")
+def written_by_a_kernels_kernel(cells: Any, at: float) -> float:
+    return float(written_by_kernel(cells, at))
 
 
 @compiled_indicator(state=1)
@@ -194,6 +220,61 @@ def test_compiled_exception_of_the_author_ends_it_too() -> None:
     assert computation.failed == {"refuses": 3}
 
 
+def plain_write(close, state, at=0.0):  # type: ignore[no-untyped-def]
+    return written_plainly(state, at) + close
+
+
+def numba_write(close, state, at=0.0):  # type: ignore[no-untyped-def]
+    return written_by_numba(state, at) + close
+
+
+def typed_numba_write(close, state, at=0.0):  # type: ignore[no-untyped-def]
+    return written_by_typed_numba(state, at) + close
+
+
+def threads_write(close, state, at=0.0):  # type: ignore[no-untyped-def]
+    return written_by_threads(state, at) + close
+
+
+def kernel_write(close, state, at=0.0):  # type: ignore[no-untyped-def]
+    return written_by_kernel(state, at) + close
+
+
+def kernels_kernel_write(close, state, at=0.0):  # type: ignore[no-untyped-def]
+    return written_by_a_kernels_kernel(state, at) + close
+
+
+def module_write(close, state, at=0.0):  # type: ignore[no-untyped-def]
+    return MODULE.inner.written(state, at) + close
+
+
+def plain_module_write(close, state, at=0.0):  # type: ignore[no-untyped-def]
+    return MODULE.inner.written_plainly(state, at) + close
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        plain_write, numba_write, typed_numba_write, threads_write, kernel_write, kernels_kernel_write, module_write,
+        plain_module_write,
+    ],
+    ids=lambda one: one.__name__,
+)  # fmt: skip
+def test_compiled_helper_that_writes_out_of_range_ends_it_and_writes_nowhere(function: Callable[..., Any]) -> None:
+    spec = made(function, state=1)(at=40)
+    cells = np.full(64, 9.0)
+    cells[: 1 + STATE] = 0.0
+    close, out, parameters = SHORT["close"], np.zeros(6), np.array([1.0, 1.0, 40.0])
+    columns = [(ctypes.c_void_p * 1)(array.ctypes.data) for array in (close, out)]
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2, *[ctypes.c_void_p] * 2)(spec.operation.address)
+    call(*columns, 0, 6, parameters.ctypes.data, cells.ctypes.data)
+    assert cells[1 + FAILED] == 1
+    assert (cells[1 + STATE :] == 9.0).all()
+    with pytest.raises(IndicatorError, match=f"{function.__name__}.40. raised an exception at row 1"):
+        spec.compute(SHORT)
+    assert values(made(function, state=1)()) == SHORT["close"].tolist()
+
+
 # Compiled: what it is.
 
 
@@ -232,6 +313,83 @@ def test_compiled_options_make_it_another() -> None:
 
     assert made(passed)() == made(passed)()
     assert len({made(passed)(), made(passed, warmup=2)(), made(passed, skip_bad_rows=False)()}) == 3
+
+
+def constants_of(factor: float) -> types.ModuleType:
+    outer, inner = types.ModuleType("outer"), types.ModuleType("outer.inner")
+    inner.FACTOR, outer.inner = factor, inner  # type: ignore[attr-defined]
+    return outer
+
+
+def with_globals(**space: Any) -> Callable[[str], Any]:
+    """Makes an indicator `typed` of an expression that uses these."""
+
+    def make(expression: str) -> Any:
+        names = {**space}
+        exec(f"def typed(close):\n    return {expression}\n", names)
+        return made(names["typed"])()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("expression", "one", "other"),
+    [
+        ("close * m.inner.FACTOR", {"m": constants_of(1.0)}, {"m": constants_of(2.0)}),
+        ("close * t[1][0][1500]", {"t": (1, (np.arange(3000.0),))}, {"t": (1, (np.arange(3000.0) * np.where(np.arange(3000) == 1500, 2, 1),))}),
+        ("close * f(close)", {"f": math.floor}, {"f": math.ceil}),
+        ("close * f(close)", {"f": numba.njit(tripled)}, {"f": numba.njit(fastmath=True)(tripled)}),
+    ],
+    ids=["nested module", "array in a tuple", "another function of math", "options of numba"],
+)  # fmt: skip
+def test_compiled_that_uses_something_else_is_another(expression: str, one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert with_globals(**one)(expression) == with_globals(**one)(expression)
+    assert with_globals(**one)(expression) != with_globals(**other)(expression)
+
+
+def test_compiled_helpers_of_the_same_code_with_other_constants_are_told_apart() -> None:
+    def pair(second: float) -> Any:
+        spaces: list[dict[str, Any]] = [{"FACTOR": 1.0}, {"FACTOR": second}]
+        for space in spaces:
+            exec("def scale(x):\n    return x * FACTOR\n", space)
+        return with_globals(a=spaces[0]["scale"], b=spaces[1]["scale"])("a(b(close))")
+
+    assert pair(2.0) == pair(2.0)
+    assert pair(2.0) != pair(3.0)
+    assert values(pair(2.0)) == [2, 4, 6, 8, 10, 12]
+
+
+class Constants:
+    FACTOR = 2.0
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "message"),
+    [
+        ("thing['a']", {"a": 1.0}, "typed uses thing, an object of the class builtins.dict"),
+        ("thing.FACTOR", Constants, "typed uses thing, the class .*Constants"),
+        ("thing(close)", numba.vectorize(tripled), "typed uses thing, an object of the class"),
+        ("helper(thing)", constants_of(1.0), "typed uses thing, the module outer, as a value"),
+        ("thing.inner", constants_of(1.0), "typed uses thing.inner, the module outer.inner, as a value"),
+        ("thing[0]", (Constants(),), "typed uses thing, an object of the class .*Constants"),
+    ],
+)
+def test_compiled_global_that_cannot_be_described_is_refused(expression: str, value: Any, message: str) -> None:
+    with pytest.raises(KernelError, match=f"<string>:1: {message}"):
+        hash(with_globals(thing=value)(expression))
+    with pytest.raises(KernelError, match=message):
+        with_globals(thing=value)(expression).compute(SHORT)
+
+
+def test_compiled_attribute_that_is_named_like_a_global_is_not_that_global() -> None:
+    assert values(with_globals(math=math, floor={}, typed_in=None)("math.floor(close)")) == [1, 2, 3, 4, 5, 6]
+
+
+def test_compiled_warmup_function_may_use_anything() -> None:
+    rows = {"typed": 3}
+    spec = made(one_input, warmup=lambda: rows["typed"])()
+    assert spec.warmup == 3
+    assert spec == copy.deepcopy(spec)
 
 
 def test_compiled_label_says_parameters_and_other_sources() -> None:
@@ -375,6 +533,23 @@ def test_compiled_helper_that_calls_itself_is_refused() -> None:
 # Compiled: the cache.
 
 FILES = {
+    "outer/__init__.py": "from . import inner\n",
+    "outer/inner.py": """
+from numba import njit
+FACTOR = 2.0
+@njit
+def more(x):
+    return x + 1.0
+""",
+    "deep.py": """
+import outer
+from stratd.core import kernel as module
+from stratd.indicators.user import compiled_indicator
+@compiled_indicator()
+def deep(close):
+    return outer.inner.more(close * outer.inner.FACTOR)
+print(*deep().compute({"close": [1.5, 10.0]})["value"], module.stats.compiled, module.stats.loaded > 0)
+""",
     "constants.py": "STEP = 1.0\n",
     "plain.py": """
 import math
@@ -401,30 +576,48 @@ print(*mine().compute({"close": [1.5, 10.0]})["value"], module.stats.compiled, m
 }
 
 
-def test_compiled_edited_helper_or_constant_in_another_file_is_never_served_from_an_old_cache(tmp_path: Path) -> None:
-    for name, code in FILES.items():
-        (tmp_path / name).write_text(code)
-    package = Path(stratd.__file__).parent.parent
-    environment = {
-        **os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{package}", "STRATD_CACHE_DIR": str(tmp_path / "cache"),
-    }  # fmt: skip
+class Project:
+    """Files of a user's, and runs of one of them in processes of their own, which share a cache."""
 
-    def run() -> tuple[float, int]:
-        command = [sys.executable, "-B", "-c", "import mine"]
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        for name, code in FILES.items():
+            (path / name).parent.mkdir(exist_ok=True)
+            (path / name).write_text(code)
+
+    def run(self, module: str) -> tuple[float, int]:
+        package = Path(stratd.__file__).parent.parent
+        environment = {
+            **os.environ, "PYTHONPATH": f"{self.path}{os.pathsep}{package}", "STRATD_CACHE_DIR": str(self.path / "cache"),
+        }  # fmt: skip
+        command = [sys.executable, "-B", "-c", f"import {module}"]
         result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
         _, value, compiled, _ = result.stdout.split()
         return float(value), int(compiled)
 
-    def edit(name: str, old: str, new: str) -> None:
-        (tmp_path / name).write_text((tmp_path / name).read_text().replace(old, new))
+    def edit(self, name: str, old: str, new: str) -> None:
+        (self.path / name).write_text((self.path / name).read_text().replace(old, new))
 
-    assert run()[0] == 1.0 + 20.0
-    assert run() == (1.0 + 20.0, 0)
-    edit("plain.py", "floor", "ceil")  # nothing but a name
-    assert run()[0] == 2.0 + 20.0
-    edit("constants.py", "1.0", "4.0")
-    edit("marked.py", "2.0", "3.0")
-    assert run()[0] == 8.0 + 30.0
+
+def test_compiled_edited_helper_or_constant_in_another_file_is_never_served_from_an_old_cache(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    assert project.run("mine")[0] == 1.0 + 20.0
+    assert project.run("mine") == (1.0 + 20.0, 0)
+    project.edit("plain.py", "floor", "ceil")  # nothing but a name
+    assert project.run("mine")[0] == 2.0 + 20.0
+    project.edit("constants.py", "1.0", "4.0")
+    project.edit("marked.py", "2.0", "3.0")
+    assert project.run("mine")[0] == 8.0 + 30.0
+
+
+def test_compiled_edited_constant_or_helper_two_modules_deep_is_never_served_from_an_old_cache(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    assert project.run("deep")[0] == 10.0 * 2.0 + 1.0
+    assert project.run("deep") == (10.0 * 2.0 + 1.0, 0)
+    project.edit("outer/inner.py", "2.0", "5.0")
+    assert project.run("deep")[0] == 10.0 * 5.0 + 1.0
+    project.edit("outer/inner.py", "x + 1.0", "x + 3.0")
+    assert project.run("deep")[0] == 10.0 * 5.0 + 3.0
 
 
 def test_compiled_function_without_a_file_runs_uncached() -> None:
@@ -589,6 +782,28 @@ def test_python_two_are_never_the_same() -> None:
 def test_python_cannot_be_the_source_of_others() -> None:
     with pytest.raises(IndicatorError, match="nothing can be computed from it"):
         SMA(3).of(Streak()).compute(SHORT)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [Streak(), Pair().output("high"), On(Streak(), "SPY"), SMA(3).of(Streak()), running_sum().of(SMA(2).of(Streak())), Bollinger().of(Streak()).output("upper")],
+    ids=str,
+)  # fmt: skip
+def test_python_of_what_is_made_of_plain_python_is_refused(source: Any) -> None:
+    with pytest.raises(
+        IndicatorError, match="Streak has the input .*, which is in plain Python: nothing can be computed from it"
+    ):
+        Streak().of(source)
+    spec = Streak()
+    spec.inputs = (source,)
+    for check in (spec.check_inputs, lambda: checked_inputs(spec), lambda: PythonRun(spec)):
+        with pytest.raises(IndicatorError, match="in plain Python"):
+            check()
+
+
+def test_python_checked_inputs_are_its_inputs() -> None:
+    assert checked_inputs(Pair()) == (SMA(3), "high")
+    Pair().of(On("close", "SPY"), Bollinger().output("upper")).check_inputs()
 
 
 def test_python_cannot_be_saved() -> None:

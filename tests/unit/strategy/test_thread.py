@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -473,6 +474,45 @@ def test_run_indicator_that_raises_and_is_never_read_is_said() -> None:
     parts.run(both(30))
     assert (thread.state, thread.errors) == (State.STOPPED, 0)
     assert thread.indicator_errors() == [("Broken on AAA 1m", "1 times")]
+
+
+def test_signals_that_are_kept_note_named_indicators_and_change_nothing() -> None:
+    class Names(Bars):
+        def setup(self, ctx: Any) -> None:
+            super().setup(ctx)
+            self.own = ctx.indicator(Broken(), "AAA", "1m", name="own")
+            self.mean = ctx.indicator(SMA(3), "AAA", "1m", name="mean")
+
+    found = []
+    for keep in (False, True):
+        parts = spine()
+        thread = parts.thread(Names, "one", ThreadPolicy(keep_signals=keep))
+        parts.run(both(30))
+        assert (thread.errors, thread.signals.count) == (0, 60)
+        found.append(thread.signals.digest())
+    assert found[0] == found[1]
+    noted = [dict(record.indicators or ()) for record in thread.signals.kept]
+    assert [set(one) for one in noted] == [{"own", "mean"}, set()] * 30  # of the signal's symbol only
+    assert [one["own"] for one in noted[::2]][:9] == list(range(1, 10))
+    assert math.isnan(noted[18]["own"])
+
+
+def test_fault_lets_go_of_the_hubs_columns() -> None:
+    class Exits(PythonIndicator):
+        def update(self, close: float) -> float:
+            raise SystemExit
+
+    class NeverReadsIt(Bars):
+        def setup(self, ctx: Any) -> None:
+            super().setup(ctx)
+            ctx.indicator(Exits(), "AAA", "1m")
+            ctx.indicator(SMA(3), "AAA", "1m")
+
+    parts = spine()
+    bad, good = parts.thread(NeverReadsIt, "bad"), parts.thread(Bars, "good")
+    parts.run(both(30))
+    assert (bad.state, good.state, len(seen(good))) == (State.FAULTED, State.STOPPED, 60)
+    assert {one.columns for one in parts.hub.stats()} == {0}
 
 
 def test_abandon_lets_go_of_the_hubs_columns() -> None:
