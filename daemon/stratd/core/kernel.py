@@ -81,7 +81,7 @@ class Kernel:
     def compile(self, numba: Any, function: Callable[..., Any], cache: bool) -> tuple[Callable[..., Any], bool]:
         """Have numba compile `function`, a copy of the kernel's. Returns what calls it, and whether it came from the cache."""
         model = "numpy" if self.ieee else "python"
-        compiler = numba.njit(_parse_signature(self.signature), nogil=self.release_gil, cache=cache, error_model=model)
+        compiler = numba.njit(parse_signature(self.signature), nogil=self.release_gil, cache=cache, error_model=model)
         dispatcher = compiler(function)
         return dispatcher, bool(sum(dispatcher.stats.cache_hits.values()))
 
@@ -210,7 +210,7 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _parse_signature(text: str) -> Any:
+def parse_signature(text: str) -> Any:
     """`"f8(f8[:], ro i8[:,:])"` as a numba signature.
 
     Raises:

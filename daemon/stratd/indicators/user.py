@@ -8,7 +8,7 @@ import inspect
 import math
 import types
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -465,15 +465,17 @@ def _python_in(source: Source) -> PythonIndicator | None:
         return None
     if isinstance(source, PythonIndicator):
         return source
-    inner: list[Source] = [getattr(source, name) for name in source.source_fields]
+    inner: Iterable[Source]
     if isinstance(source, Output):
-        inner.append(source.indicator)
+        inner = (source.indicator,)
     elif isinstance(source, On):
-        inner.append(source.source)
+        inner = (source.source,)
     elif isinstance(source, Primitive):
-        inner.extend(source.sources)
+        inner = source.sources
     elif isinstance(source, Composite):
-        inner.extend(source.parts().values())
+        inner = source.parts().values()
+    else:
+        inner = [getattr(source, name) for name in source.source_fields]
     return next((found for one in inner if (found := _python_in(one)) is not None), None)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from stratd.core.kernel import Intrinsic, Kernel, Operation, _parse_signature
+from stratd.core.kernel import Intrinsic, Kernel, Operation, parse_signature
 from stratd.errors import KernelError
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class _Checked(Kernel):
         """See `Kernel.compile`."""
         name_by_content(function, self.function)
         dispatcher = numba.njit(
-            _parse_signature(self.types),
+            parse_signature(self.types),
             cache=cache and has_file(function),
             boundscheck=True,
             error_model="numpy" if self.ieee else "python",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stratd.data.series import BarSeries
 from stratd.data.session_data import Frame
-from stratd.errors import IndicatorError, StrategySetupError
+from stratd.errors import StrategySetupError
 from stratd.indicators.base import Indicator, StreamInfo
 from stratd.indicators.engine import ColumnEngine, Use
 from stratd.indicators.graph import Planner, StreamOf
@@ -144,11 +144,8 @@ class Handles:
     def _check_streams(self, indicator: Indicator, stream: StreamInfo) -> None:
         """Take an indicator apart, and see that the strategy sees all streams that it needs."""
         if isinstance(indicator, PythonIndicator):
+            indicator.check_inputs()
             for source in indicator.inputs:
-                if isinstance(source, PythonIndicator):
-                    raise IndicatorError(
-                        f"{indicator.label} takes in {source.label}, which is plain Python: nothing can be computed from it"
-                    )
                 if isinstance(source, Indicator):
                     self._check_streams(source, stream)
             return

@@ -333,7 +333,7 @@ def test_load_cache_file_that_a_power_cut_has_emptied_compiles_anew(
     ],
 )
 def test_parse_signature_gives_numbas_types(text: str, expected: Any) -> None:
-    assert module._parse_signature(text) == expected
+    assert module.parse_signature(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_parse_signature_gives_numbas_types(text: str, expected: Any) -> None:
 )
 def test_parse_signature_that_is_none_says_so(text: str) -> None:
     with pytest.raises(KernelError, match="signature"):
-        module._parse_signature(text)
+        module.parse_signature(text)
 
 
 def test_load_ro_takes_read_only_and_writable_memory(cache: Path) -> None:
@@ -414,4 +414,4 @@ def test_all_kernels_have_a_signature_of_as_many_types_as_arguments() -> None:
         if isinstance(kernel, Operation):
             assert kernel.function.__code__.co_varnames[:6] == ("inputs", "outputs", "start", "stop", "parameters", "state")
             continue
-        assert len(module._parse_signature(kernel.signature).args) == kernel.function.__code__.co_argcount, kernel.function
+        assert len(module.parse_signature(kernel.signature).args) == kernel.function.__code__.co_argcount, kernel.function
