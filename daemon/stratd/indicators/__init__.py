@@ -9,6 +9,7 @@
     graph         taking an indicator apart into parts that are shared
     program       running many operations with one call
     store         the memory of columns
+    node          Node: a part that is being computed
     engine        ColumnEngine: parts, computed for all rows, row for row beside the bars
     hub           IndicatorHub: the engine that all strategies share
     handle        IndicatorHandle: one strategy's view of a column, as far as its cursor

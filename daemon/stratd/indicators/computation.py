@@ -13,8 +13,9 @@ from stratd.data.calendars import CalendarTable, utc_table
 from stratd.data.session_data import SessionData
 from stratd.errors import IndicatorError
 from stratd.indicators.base import FIELDS, TIMES, Indicator, Source, StreamInfo
-from stratd.indicators.engine import ColumnEngine, Node
+from stratd.indicators.engine import ColumnEngine
 from stratd.indicators.graph import Planner
+from stratd.indicators.node import Node
 from stratd.indicators.user import CompiledIndicator, PythonIndicator, PythonRun
 from stratd.model import Interval
 

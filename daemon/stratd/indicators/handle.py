@@ -12,8 +12,9 @@ from stratd.data.series import BarSeries
 from stratd.data.session_data import Frame
 from stratd.errors import IndicatorError
 from stratd.indicators.base import Indicator, StreamInfo
-from stratd.indicators.engine import ColumnEngine, Node, Use
+from stratd.indicators.engine import ColumnEngine
 from stratd.indicators.graph import Plan
+from stratd.indicators.node import Node, Use
 from stratd.indicators.store import ColumnStore
 
 _NAN: Final = float("nan")

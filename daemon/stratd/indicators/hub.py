@@ -8,8 +8,9 @@ from collections.abc import Callable
 from stratd.data.session_data import Frame, SessionData
 from stratd.errors import IndicatorError
 from stratd.indicators.base import Indicator, StreamInfo
-from stratd.indicators.engine import ColumnEngine, IndicatorStats, Node, Use, load_operations
+from stratd.indicators.engine import ColumnEngine, load_operations
 from stratd.indicators.graph import Plan, Planner, StreamOf
+from stratd.indicators.node import IndicatorStats, Node, Use
 from stratd.indicators.store import ColumnStore
 
 

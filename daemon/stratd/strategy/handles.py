@@ -13,10 +13,11 @@ from stratd.data.series import BarSeries
 from stratd.data.session_data import Frame
 from stratd.errors import StrategySetupError
 from stratd.indicators.base import Indicator, StreamInfo
-from stratd.indicators.engine import ColumnEngine, Use
+from stratd.indicators.engine import ColumnEngine
 from stratd.indicators.graph import Planner, StreamOf
 from stratd.indicators.handle import Columns, HandleGroup, IndicatorHandle, LazyHandle, OwnColumns
 from stratd.indicators.hub import IndicatorHub
+from stratd.indicators.node import Use
 from stratd.indicators.python_handle import PythonColumns, PythonHandle
 from stratd.indicators.user import PythonIndicator
 

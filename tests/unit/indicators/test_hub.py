@@ -18,7 +18,8 @@ from stratd.indicators.catalogue.ema import EMA
 from stratd.indicators.catalogue.macd import MACD
 from stratd.indicators.catalogue.sma import SMA
 from stratd.indicators.handle import IndicatorHandle
-from stratd.indicators.hub import IndicatorHub, IndicatorStats
+from stratd.indicators.hub import IndicatorHub
+from stratd.indicators.node import IndicatorStats
 from stratd.indicators.python_part import PythonPart
 from stratd.indicators.store import ColumnStore
 
