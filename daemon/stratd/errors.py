@@ -14,9 +14,12 @@
     ├── StrategyError              a strategy cannot be used
     │   ├── StrategyLoadError      its module or class cannot be loaded; .file and .line say where
     │   └── StrategySetupError     its setup raised or asked for something impossible
+    ├── JournalError               the durable record cannot be opened, read or written; .lost says how many entries
     ├── WorkforceError             a workforce is put together wrongly
     │   ├── WorkforceConfigError   unmet need, cycle or double producer
     │   └── MissingDTO             a worker read a DTO that nobody has set
+    ├── ContainerError             a container is put together or used wrongly, or components of it failed to close
+    │   └── ReadOnlyService        a shared service was written to, or asked for what it does not show
     └── SessionError               a running session cannot go on
         └── BarrierTimeout         a strategy made no progress within the barrier's deadline
 
@@ -174,6 +177,21 @@ class StrategySetupError(StrategyError):
         super().__init__(f"strategy {strategy}: {reason}")
 
 
+class JournalError(StratdError):
+    """The durable record cannot be opened, read or written.
+
+    Attributes:
+        path: the journal's file; empty where it is about one record.
+        lost: entries that were posted and are not in the file, and never will be.
+    """
+
+    def __init__(self, reason: str, *, path: str = "", lost: int = 0) -> None:
+        self.reason = reason
+        self.path = path
+        self.lost = lost
+        super().__init__(f"{path}: {reason}" if path else reason)
+
+
 class WorkforceError(StratdError):
     """A workforce is put together wrongly."""
 
@@ -194,6 +212,20 @@ class MissingDTO(WorkforceError):
         self.producer = producer
         made_by = f"{producer} should have made it" if producer else "no worker of this workforce makes it"
         super().__init__(f"worker {worker} needs {dto} for {asset}, which is not there: {made_by}")
+
+
+class ContainerError(StratdError):
+    """A container is put together or used wrongly, or components of it failed to close (then `errors` has what they raised)."""
+
+    def __init__(self, where: str, reason: str, errors: tuple[Exception, ...] = ()) -> None:
+        self.where = where
+        self.reason = reason
+        self.errors = errors
+        super().__init__(f"{where}: {reason}")
+
+
+class ReadOnlyService(ContainerError, AttributeError):
+    """A shared service was written to, or asked for what it does not show. (An AttributeError, so that `hasattr` works.)"""
 
 
 class SessionError(StratdError):

@@ -17,12 +17,16 @@ from stratd.data.intake import RejectsFile
 from stratd.data.processor import DataProcessor
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import StreamSubscription
+from stratd.execution.rules import AccountRules
+from stratd.execution.terms import TradingTerms
 from stratd.indicators.hub import IndicatorHub
 from stratd.model import Instrument, Interval
+from stratd.portfolio.sizing import Sizing
+from stratd.risk.limits import RiskLimits
 from stratd.strategy.base import Strategy
 from stratd.strategy.context import Market, StrategyContext
 from stratd.strategy.manager import StrategyManager
-from stratd.strategy.thread import StrategyThread, ThreadPolicy
+from stratd.strategy.thread import StrategyThread, ThreadPolicy, Trading
 from stratd.testing.bars import BarRow
 
 from .row_feed import RowFeed
@@ -93,14 +97,24 @@ class Spine:
         )
         self.hub = IndicatorHub(self.data, lambda symbol, interval: offered.streams[symbol, interval])
         self.log = EventLog()
+        streams = len(offered.intervals) * len(offered.symbols) + 2 * len(offered.calendars)
+        self.terms = TradingTerms(offered.symbols, offered.instruments, offered.calendars, offered.calendar_of, streams)
         self.threads: list[StrategyThread] = []
         self.timed_out: list[str] = []
         self.rejects = RejectsFile((results or Path()) / "rejects.csv")
 
     def thread(
-        self, kind: type[Strategy[Any]], name: str = "one", policy: ThreadPolicy | None = None, **params: Any
+        self,
+        kind: type[Strategy[Any]],
+        name: str = "one",
+        policy: ThreadPolicy | None = None,
+        *,
+        rules: AccountRules | None = None,
+        limits: RiskLimits | None = None,
+        sizing: Sizing | None = None,
+        **params: Any,
     ) -> StrategyThread:
-        """A strategy, set up, in a thread that is not started."""
+        """A strategy, set up, in a thread that is not started. It has an account if there are `rules`."""
         context = StrategyContext(name, self.market)
         context.log = Lines()
         strategy = kind()
@@ -110,7 +124,10 @@ class Spine:
         context.seal()
         context.attach(self.hub)
         policy = ThreadPolicy(keep_signals=True) if policy is None else policy
-        made = StrategyThread(strategy, context, self.market, self.data, self.log, policy)
+        trading = None
+        if rules is not None:
+            trading = Trading(self.terms, rules, RiskLimits() if limits is None else limits, sizing, keep=True)
+        made = StrategyThread(strategy, context, self.market, self.data, self.log, policy, trading)
         self.threads.append(made)
         return made
 

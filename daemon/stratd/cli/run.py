@@ -65,6 +65,7 @@ def run_session(arguments: argparse.Namespace) -> int:
         signals_path=arguments.signals,
         metrics_port=arguments.metrics_port,
         results_dir=arguments.results_dir,
+        durable=arguments.verb == "run",
     )
     raise_file_limit()
     with ProgressDisplay(quiet=arguments.quiet) as display:

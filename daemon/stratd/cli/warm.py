@@ -14,8 +14,23 @@ from stratd.cli.output import span_text
 if TYPE_CHECKING:
     from stratd.core.kernel import Kernel
 
-KERNEL_PACKAGES: Final = ("stratd.data", "stratd.indicators", "stratd.strategy")
-SESSION_KERNELS: Final = ("stratd.data.", "stratd.strategy.", "stratd.indicators.program")  # what every session needs
+KERNEL_PACKAGES: Final = (
+    "stratd.data",
+    "stratd.indicators",
+    "stratd.portfolio",
+    "stratd.risk",
+    "stratd.execution",
+    "stratd.strategy",
+)
+# What every session needs.
+SESSION_KERNELS: Final = (
+    "stratd.data.",
+    "stratd.portfolio.",
+    "stratd.risk.",
+    "stratd.execution.",
+    "stratd.strategy.",
+    "stratd.indicators.program",
+)
 CALENDAR: Final = "XNYS"
 
 

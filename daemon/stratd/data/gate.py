@@ -64,7 +64,7 @@ class Gate:
         self._on_timeout = on_timeout
         by_stream: list[list[int]] = [[] for _ in range(log_streams)]
         for number, reader in enumerate(readers):
-            for stream in reader.streams:
+            for stream in reader.gated:
                 by_stream[stream].append(number)
         self._by_stream = by_stream
         self._first = np.cumsum([0, *(len(numbers) for numbers in by_stream)], dtype=np.int64)

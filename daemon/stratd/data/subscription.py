@@ -156,6 +156,7 @@ class StreamSubscription:
         stamps: the reader's list for the window that it is in; it grows with each notification that has been handled.
         detached: the writer no longer waits for this reader.
         gate_wait_ns: how long the writer has waited for this reader.
+        gated: streams of the log with which the writer waits for this reader.
         event_time, event_value: int64, of the window's events: close time, and a slice's bars or a session's index.
         last_end: int64[slots], one past the newest row (relative) that the window makes visible; -1 for none.
     """
@@ -170,7 +171,11 @@ class StreamSubscription:
         sliced: Sequence[bool],
         session_events: Sequence[int],
         min_quality: float,
+        followed: Sequence[int] = (),
     ) -> None:
+        """Args:
+        followed: streams of the log that the reader's account needs, so that the writer waits for it with them too.
+        """
         self.name = name
         self.handled = 0
         self.windows = 0
@@ -181,6 +186,7 @@ class StreamSubscription:
         self.gate = Parker()
         self.slots = tuple(slots)
         self.streams = tuple(slot.interval_index * symbols + slot.symbol_index for slot in slots) + tuple(session_events)
+        self.gated = tuple(dict.fromkeys((*self.streams, *followed)))
         self._log = log
         self._segment: Segment = log.tail
         self._position = 0
@@ -254,6 +260,12 @@ class StreamSubscription:
             out_slot, self._out_end, self.event_time, self.event_value, self.last_end,
         )  # fmt: skip
         return self._state.item(Q_EVENTS)
+
+    def account_window(self) -> tuple[Segment, int, int, Frame, NDArray[np.int64], int, bool]:
+        """The window of the last `take`, for the account that follows it (see `stratd.execution.account.Window`)."""
+        segment, start, published, frame, _ = self._window
+        whole = self._position == published and not self._state[Q_COUNT]
+        return segment, start, published, frame, self.event_time, self._state.item(Q_EVENTS), whole
 
     def done(self) -> None:
         """The window of the last `take` has been worked through."""

@@ -14,6 +14,7 @@ class Instrument:
         venue: where it trades; empty for history of unknown origin.
         tick: smallest price step in quote currency; None where unknown. With a tick, sums of prices are exact.
         lot: smallest quantity step.
+        min_notional: smallest value of an order in quote currency; what closes a whole position is exempt.
         quote: quote currency.
         calendar: `24/7`, or an exchange calendar's name such as `XNYS`.
         extended_hours: whether minutes before the open and after the close belong to the session.
@@ -29,9 +30,12 @@ class Instrument:
     calendar: str = "24/7"
     extended_hours: bool = False
     sends_empty_minutes: bool = False
+    min_notional: float = 0.0
 
     def __post_init__(self) -> None:
         if self.tick is not None and not self.tick > 0:
             raise ValueError(f"{self.symbol}: tick must be above zero, not {self.tick}")
         if not self.lot > 0:
             raise ValueError(f"{self.symbol}: lot must be above zero, not {self.lot}")
+        if not self.min_notional >= 0:
+            raise ValueError(f"{self.symbol}: min_notional is not negative, and not {self.min_notional}")

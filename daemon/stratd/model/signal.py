@@ -24,7 +24,7 @@ class Signal:
         side: buy, sell, or flat (leave whatever is held).
         strength: conviction, 0 to 1.
         reason: why, in words for a person.
-        target_weight: wanted position as a signed fraction of the strategy's capital; None leaves it to sizing.
+        target_weight: wanted position as a signed fraction of the strategy's equity; None leaves it to sizing.
         limit_price: worst price to enter at; None for any.
         stop_price: where the idea is proved wrong.
         take_profit_price: where the idea is done.

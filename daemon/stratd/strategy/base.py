@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from typing_extensions import TypeVar
 
-from stratd.model import Interval, Signal
+from stratd.model import Fill, Interval, Signal
 from stratd.strategy.params import StrategyParams
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Strategy(Generic[P]):
             missing: subscribed symbols that had a bucket to close then and gave no bar.
         """
 
-    def on_fill(self, fill: Any) -> None:
-        """One of the strategy's orders was filled. Sessions of signals alone have no orders."""
+    def on_fill(self, fill: Fill) -> None:
+        """One of the strategy's orders was filled: told before the first event of the step in which the 1m bar closed."""
 
     def on_symbol_added(self, symbol: str) -> None:
         """A symbol has joined the session and matches a subscription. Never called when history is played."""

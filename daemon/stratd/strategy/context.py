@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from stratd.core.bus import EventBus
 from stratd.core.names import nearest
 from stratd.data.calendars import CalendarTable, session_at
 from stratd.data.series import BarSeries
 from stratd.data.session_data import Frame
 from stratd.data.subscription import NOTIFY, WATCH, Slot
 from stratd.errors import DataError, NotSubscribed, StrategySetupError
+from stratd.execution.account import Account
+from stratd.execution.records import TOLD
+from stratd.execution.terms import TradingTerms
 from stratd.indicators.base import Indicator, StreamInfo
 from stratd.indicators.hub import IndicatorHub
-from stratd.model import MINUTE_NS, Instrument, Interval, Side, Signal
+from stratd.model import (
+    MINUTE_NS,
+    Instrument,
+    Interval,
+    Order,
+    OrderKind,
+    OrderRequest,
+    Position,
+    RiskRefused,
+    Side,
+    Signal,
+    TimeInForce,
+    TradingState,
+)
+from stratd.portfolio.portfolio import Portfolio
+from stratd.portfolio.sizing import Sizing
+from stratd.strategy.desk import Desk
 from stratd.strategy.handles import DType, Handle, Handles, Request
 from stratd.strategy.signals import SignalFields
 
 _BEFORE: Final = -(2**62)
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +103,7 @@ class StrategyContext:
         name: the strategy's name in the session.
         symbols: the session's symbols, in its order.
         instruments: by symbol.
+        events: the strategy's own event bus (see `on`).
         log: structured logger, bound to the strategy's name.
     """
 
@@ -112,6 +135,9 @@ class StrategyContext:
         self._open = True  # setup is still running
         self._moment = Moment()
         self._current: BarSeries | Moment = self._moment
+        self._desk: Desk | None = None
+        self.events = EventBus()
+        self._by_symbol: dict[int, tuple[BarSeries, ...]] = {}
 
     # Setting up.
 
@@ -169,6 +195,23 @@ class StrategyContext:
         exact = str(series.interval)
         request = Request(indicator, symbol, exact, name, lazy, private, dtype)
         return self._handles.ask(request, self._market.streams[symbol, exact])
+
+    def on(self, event_type: type[E], handler: Callable[[E], object]) -> None:
+        """In `setup`: have `handler` called when something of this type happens to the strategy's account.
+
+        Handlers are called where `on_fill` is: before the first event of the step in which it happened, in the order in which it did.
+
+        Args:
+            event_type: Fill, Trade, OrderEnded, RiskChanged or Charged (the last three from `stratd.execution.records`).
+
+        Raises:
+            StrategySetupError: nothing of this type is ever told, or setup is over.
+        """
+        self._must_be_open("on")
+        if event_type not in TOLD:
+            offered = ", ".join(kind.__name__ for kind in TOLD)
+            raise StrategySetupError(self.name, f"nobody tells of {event_type.__name__}; a strategy can hear of {offered}")
+        self.events.subscribe(event_type, handler)
 
     def release(self, handle: Handle) -> None:
         """Let go of an indicator. What no strategy uses any more is computed no more, and its memory goes.
@@ -248,8 +291,14 @@ class StrategyContext:
         limit_price: float | None = None,
         stop_price: float | None = None,
         take_profit_price: float | None = None,
-    ) -> None:
+    ) -> int | RiskRefused | str | None:
         """Emit a signal, decided at the event being handled. See `Signal` for the arguments.
+
+        Where the session gives the strategy a sizing, it becomes orders: BUY and SELL an entry of the size wanted (at `limit_price`, if there is one; with
+        `stop_price` and `take_profit_price` as its bracket), FLAT cancels the symbol's orders and closes the position.
+
+        Returns:
+            The order's id, why risk refused it, why there was nothing to do, or None where signals are only recorded.
 
         Raises:
             ValueError: an argument that a `Signal` cannot have.
@@ -282,10 +331,18 @@ class StrategyContext:
         self._signals.append(
             (now, open_time, number, side, strength, reason, target_weight, limit_price, stop_price, take_profit_price, noted)
         )
+        desk = self._desk
+        if desk is None or desk.sizing is None:
+            return None
+        bar = None if isinstance(current, Moment) else current
+        return desk.follow(
+            number, side, strength, target_weight, limit_price, stop_price, take_profit_price, bar, now,
+            partial(self._closes, symbol), current.interval,
+        )  # fmt: skip
 
-    def emit(self, signal: Signal) -> None:
-        """Emit a signal, decided at the event being handled. Errors as for `signal`."""
-        self.signal(
+    def emit(self, signal: Signal) -> int | RiskRefused | str | None:
+        """Emit a signal, decided at the event being handled. Errors and what is returned as for `signal`."""
+        return self.signal(
             signal.symbol,
             signal.side,
             strength=signal.strength,
@@ -295,6 +352,128 @@ class StrategyContext:
             stop_price=signal.stop_price,
             take_profit_price=signal.take_profit_price,
         )
+
+    def order(
+        self,
+        symbol: str,
+        side: Side | str,
+        quantity: float,
+        *,
+        kind: OrderKind | str = OrderKind.MARKET,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        trail_amount: float | None = None,
+        trail_fraction: float | None = None,
+        time_in_force: TimeInForce | str = TimeInForce.GTC,
+        reduce_only: bool = False,
+        stop_loss_price: float | None = None,
+        take_profit_price: float | None = None,
+        oco: str = "",
+    ) -> int | RiskRefused:
+        """Give an order, decided at the event being handled. See `OrderRequest` for the arguments.
+
+        It can fill from the first 1m bar that opens at or after the event's close time. A bracket's children have the ids that follow:
+        the stop loss first, then the take profit.
+
+        Returns:
+            The order's id, from 1 on; or why risk refused it, which is false where a truth value is asked for.
+
+        Raises:
+            ValueError: something that an order cannot have.
+            DataError: the session has no such symbol.
+            StrategySetupError: there is no event yet, or the strategy has no account.
+        """
+        request = OrderRequest(
+            symbol=symbol,
+            side=Side(side),
+            quantity=quantity,
+            kind=OrderKind(kind),
+            limit_price=limit_price,
+            stop_price=stop_price,
+            trail_amount=trail_amount,
+            trail_fraction=trail_fraction,
+            time_in_force=TimeInForce(time_in_force),
+            reduce_only=reduce_only,
+            stop_loss_price=stop_loss_price,
+            take_profit_price=take_profit_price,
+            oco=oco,
+        )
+        number = self._must_know(symbol)
+        current = self._current
+        time = self._event_time()
+        return self._trading().submit(request, number, None if isinstance(current, Moment) else current, time)
+
+    def cancel(self, order_id: int) -> bool:
+        """Ask for one of the strategy's orders to be cancelled. False if it works no more.
+
+        Raises:
+            DataError: there never was such an order.
+        """
+        return self._trading().cancel(order_id, self._event_time())
+
+    def amend(
+        self,
+        order_id: int,
+        *,
+        quantity: float | None = None,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+    ) -> bool | RiskRefused:
+        """Ask for one of the strategy's orders to be changed; what is not given stays. `quantity` is the new total.
+
+        Returns:
+            Whether it still works; or why risk refused the change.
+
+        Raises:
+            DataError: there never was such an order.
+            ValueError: the order has no such price.
+        """
+        return self._trading().amend(order_id, self._event_time(), quantity, limit_price, stop_price)
+
+    def orders(self, symbol: str | None = None) -> tuple[Order, ...]:
+        """The strategy's orders that may still fill, by id."""
+        return self._trading().working(None if symbol is None else self._must_know(symbol), self._event_time())
+
+    def position(self, symbol: str) -> Position:
+        """What the strategy holds of a symbol; zeros where it holds nothing."""
+        return self._trading().position(self._must_know(symbol), self._event_time())
+
+    @property
+    def portfolio(self) -> Portfolio:
+        """The strategy's money and positions, at the event being handled."""
+        return self._trading().portfolio(self._event_time())
+
+    @property
+    def trading_state(self) -> TradingState:
+        """What the strategy's account may still do."""
+        return self._trading().trading_state(self._event_time())
+
+    def _trading(self) -> Desk:
+        if self._desk is None:
+            raise StrategySetupError(self.name, "it has no account: the session records its signals only")
+        return self._desk
+
+    def _event_time(self) -> int:
+        current = self._current
+        if not isinstance(current, Moment):
+            return current._close_time.item(current._hi - 1)
+        if current.time == _BEFORE:
+            raise StrategySetupError(self.name, "orders are decided on events; there is none before the first bar")
+        return current.time
+
+    def _closes(self, symbol: str, rows: int) -> NDArray[np.float64]:
+        """The last closes of the interval being handled, or of the shortest that the strategy reads of a symbol."""
+        interval = self._current.interval
+        series = self._series.get((symbol, interval)) if interval is not None else None
+        if series is None:
+            series = min(self._series_for(self._symbol_index[symbol]), key=lambda one: one.interval.minutes)
+        return series.close[-rows:]
+
+    def _series_for(self, symbol: int) -> tuple[BarSeries, ...]:
+        found = self._by_symbol.get(symbol)
+        if found is None:
+            found = self._by_symbol[symbol] = tuple(series for series, _ in self._slots if series.symbol_index == symbol)
+        return found
 
     def _open_time_at(self, moment: Moment, symbol: str) -> int:
         """Open time of the bar that a signal at a slice or session event belongs to."""
@@ -308,6 +487,13 @@ class StrategyContext:
         return moment.time - moment.interval.duration_ns
 
     # For the thread that runs the strategy.
+
+    def open_desk(self, account: Account, sizing: Sizing | None, terms: TradingTerms) -> Desk:
+        """Have the strategy trade on an account from now on."""
+        tradable = sorted({slot.symbol_index for _, slot in self._slots})
+        lots = [entry.lot for entry in terms.instruments]
+        self._desk = Desk(account, self.symbols, lots, self._series_for, sizing, terms.days_per_year(tradable))
+        return self._desk
 
     def seal(self) -> None:
         """Setup is over: subscriptions are fixed."""

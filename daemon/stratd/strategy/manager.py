@@ -58,7 +58,9 @@ class StrategyManager:
 
 
 def audit_hash(thread: StrategyThread) -> str:
-    """Hash of everything a strategy was notified of and everything it signalled, in order."""
+    """Hash of everything a strategy was notified of and everything it signalled, in order, and of its fills."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"{thread.name}\0{thread.subscription.audit:016x}\0{thread.signals.digest()}\0{thread.signals.count}".encode())
+    if thread.account is not None and thread.account.active:
+        digest.update(thread.account.ledger_hash().encode())
     return digest.hexdigest()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
+
+import numpy as np
 
 from stratd.core.clock import perf_ns, utc_text
 from stratd.core.cores import pin_this_thread
@@ -14,14 +18,25 @@ from stratd.core.states import State
 from stratd.data.calendars import Grid, grid_of
 from stratd.data.event_log import EventLog
 from stratd.data.session_data import SessionData
-from stratd.data.subscription import NOTIFY, SLICE_ONLY, Slot, StreamSubscription
+from stratd.data.subscription import NOTIFY, SLICE_ONLY, WATCH, Slot, StreamSubscription
+from stratd.execution.account import Account
+from stratd.execution.account_journal import Past
+from stratd.execution.records import TOLD, Event
+from stratd.execution.rules import AccountRules
+from stratd.execution.terms import TradingTerms
 from stratd.indicators.handle import IndicatorHandle
-from stratd.model import MINUTE_NS, Interval
+from stratd.model import MINUTE_NS, Fill, Interval, Refusal
+from stratd.portfolio.cells import BY_HALT, C_TIME, FILL
+from stratd.portfolio.sizing import Sizing
+from stratd.risk.limits import RiskLimits
 from stratd.strategy.base import Strategy
 from stratd.strategy.context import Market, Moment, StrategyContext
+from stratd.strategy.desk import SETTLE, Desk
 from stratd.strategy.signals import SignalLog
 from stratd.strategy.thread_metrics import Durations
 
+_SETTLE: Final = -1 - SETTLE  # as `_other` is given it
+_SKIPPED: Final = SETTLE - 1  # stands for an event that was handled before a restart
 _LOGGED_ERRORS: Final = 10  # after these, errors are only counted
 
 
@@ -40,6 +55,27 @@ class ThreadPolicy:
     min_quality: float = 0.0
     keep_signals: bool = False
     core: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trading:
+    """What a strategy's account is made from.
+
+    Attributes:
+        terms: of the session's instruments; shared.
+        sizing: how its signals become orders; None where they are only recorded.
+        prefix: of client order ids.
+        keep: whether everything that happens is kept in memory.
+        durable: whether what is decided is on the disk before anybody acts on it.
+    """
+
+    terms: TradingTerms
+    rules: AccountRules = field(default_factory=AccountRules)
+    limits: RiskLimits = field(default_factory=RiskLimits)
+    sizing: Sizing | None = None
+    prefix: str = "stratd"
+    keep: bool = False
+    durable: bool = False
 
 
 class _Abandoned(Exception):
@@ -63,6 +99,7 @@ class StrategyThread:
         data: SessionData,
         log: EventLog,
         policy: ThreadPolicy,
+        trading: Trading | None = None,
     ) -> None:
         self.name = context.name
         self.strategy = strategy
@@ -79,6 +116,9 @@ class StrategyThread:
         self._held_said = False
         self._abandoned = False
         self._fenced = False  # nothing that it signals counts any more
+        self.last_event_ns = -1  # close time of the newest event that it was given
+        self._past_until = -1
+        self._saved: dict[str, Any] = {}
         self._moment = Moment()
         self._slots = context.slots()
         context.note_indicators = policy.keep_signals
@@ -115,11 +155,38 @@ class StrategyThread:
             [wants_slices and bool(symbols) for symbols in self._sliced_symbols],
             sessions,
             policy.min_quality,
+            # An account is matched on 1m bars, whatever its strategy is notified of.
+            sorted({slot.symbol_index for slot in slots}) if trading is not None else (),
         )
+        self.account: Account | None = None
+        self._desk: Desk | None = None
+        if trading is not None:
+            self.account = self._make_account(trading, slots, bars)
+            self._desk = context.open_desk(self.account, trading.sizing, trading.terms)
         # What the hot loop needs of a slot: one lookup, one unpacking.
         self._entries = [(series, series.symbol, series.interval) for series, _ in context.slots()]
         self._counting = threading.Lock()
         self._thread = threading.Thread(target=self._main, name=f"strategy-{self.name}", daemon=True)
+
+    def _make_account(self, trading: Trading, slots: list[Slot], bars: int) -> Account:
+        if type(self.strategy).on_fill is not Strategy.on_fill:
+            self._context.events.subscribe(Fill, self.strategy.on_fill)
+        own = np.zeros(trading.terms.streams, np.uint8)
+        for slot, stream in zip(slots, self.subscription.streams, strict=False):
+            own[stream] = slot.kind != WATCH and stream < bars
+        return Account(
+            self.name,
+            f"{trading.prefix}-{self.name}",
+            trading.rules,
+            trading.limits,
+            trading.terms,
+            sorted({slot.symbol_index for slot in slots}),
+            own,
+            self.subscription,
+            keep=trading.keep,
+            # What is durable is committed between two events, so such an account stops its strategy at every step in which it acts.
+            told=tuple(TOLD[kind] for kind in self._context.events.listened()) or ((FILL,) if trading.durable else ()),
+        )
 
     def start(self) -> None:
         """Begin to take windows."""
@@ -175,6 +242,7 @@ class StrategyThread:
         self.ended_by = self.ended_by or reason
         if self.state is State.RUNNING:
             self.state = State.STOPPED
+        self._end_account()
         self._guard("teardown", self.strategy.teardown)
         if self.state is not State.STOPPED:
             self._context.handles.close()
@@ -187,11 +255,24 @@ class StrategyThread:
         while (window := subscription.take(self._data)) is not None:
             frame, slots, ends = window
             context.advance(frame, subscription.last_end)
-            events = zip(slots, ends, strict=True)
+            if slots:
+                self._note_times(len(slots))
+            if self._past_until >= 0:
+                self._skip_past(slots)
+            rest = iter(slots)
+            events = zip(rest, ends, strict=True)
+            if self._desk is not None:
+                self._desk.begin_window(slots, rest)
             undelivered = self._run_window(events)
             if self._abandoned:
                 subscription.cut_window(len(slots) - undelivered - sum(1 for _ in events))
                 return self.ended_by
+            if self._desk is not None:
+                last_time = subscription.event_time.item(len(slots) - 1) if slots else -1
+                self._commit(last_time)
+                self._desk.end_window(last_time)
+                if self.account is not None and self.account.journal is not None and not self.account.journal.durable:
+                    self.account.journal.flush()
             subscription.done()
         return "end of the log"
 
@@ -250,6 +331,10 @@ class StrategyThread:
             return False
         if self._abandoned:
             raise _Abandoned
+        if code == _SETTLE:
+            return self._settle(end)
+        if code == -1 - _SKIPPED:
+            return False
         code -= slots
         intervals, calendars = len(self._market.intervals), len(self._market.calendars)
         if code >= intervals + 2 * calendars:
@@ -277,6 +362,122 @@ class StrategyThread:
         callback = self.strategy.on_session_open if opens else self.strategy.on_session_close
         callback(table.name, int(table.session_open[value]), int(table.session_close[value]))
         return True
+
+    def _settle(self, end: int) -> bool:
+        """The strategy has to hear of fills before the event that really stands here. Returns whether it was called."""
+        desk, moment, context = self._desk, self._moment, self._context
+        assert desk is not None  # it planted this
+        index, slot = desk.settle()
+        self._commit(desk.handled_before(index, self.subscription.event_time))
+        moment.time = time = self.subscription.event_time.item(index)
+        moment.interval, moment.minute = None, time - MINUTE_NS
+        desk.bring_to(time)
+        told = 0
+        for event in desk.untold():
+            context._current = moment
+            told += 1
+            self._tell(event)
+        desk.go_on(time)
+        if slot < 0:
+            return self._other(-1 - slot, end) or told > 0
+        series, symbol, interval = self._entries[slot]
+        series._hi = end
+        context._current = series
+        self.strategy.on_bars(symbol, interval)
+        return True
+
+    def _tell(self, event: Event) -> None:
+        """Publish what happened. What a handler raises must not cost the strategy its next fill, or the bar after it."""
+        try:
+            self._context.events.publish(event)
+        except BaseException as error:
+            for one in error.exceptions if isinstance(error, ExceptionGroup) else (error,):
+                if self._failed(one) or self._abandoned:
+                    raise _Abandoned from error
+
+    def _note_times(self, events: int) -> None:
+        times = self.subscription.event_time
+        self.last_event_ns = times.item(events - 1)
+        if self.account is not None and self.account.scorecard.first_time < 0:
+            self.account.scorecard.first_time = times.item(0)
+
+    def resume(self, past: Past, how: str) -> None:
+        """Before `start`: go on where a journal ends. Events that were handled then only become visible again.
+
+        Args:
+            how: "resume" goes on; "flatten" closes everything first, and the strategy begins anew; "hold" keeps everything and lets no
+                new order through.
+
+        Raises:
+            JournalError: its checkpoint cannot be read.
+        """
+        assert self.account is not None  # there is a journal
+        assert self._desk is not None  # made with the account
+        state, entries = self.account.resume(past)
+        self._desk.take_entries(entries)
+        self._past_until = past.time
+        if how == "flatten":
+            self.account.flatten()
+            return
+        if how == "hold":
+            self.account.closed_by = Refusal.HALTED
+        self._saved = state
+        self.strategy.restore_state(state)
+
+    def _skip_past(self, slots: list[int]) -> None:
+        """Of a window's events, those that were handled before a restart are not notified again."""
+        times = self.subscription.event_time[: len(slots)]
+        handled = int(np.searchsorted(times, self._past_until, side="right"))
+        notified, bars = len(self._slots), len(self._market.intervals) + 2 * len(self._market.calendars)
+        for i in range(handled):
+            code = slots[i]
+            if code >= 0:
+                slots[i] = -1 - code
+            elif notified <= -1 - code < notified + bars:
+                slots[i] = _SKIPPED
+        if handled < len(slots):
+            self._past_until = -1
+
+    def _commit(self, handled: int) -> None:
+        """Where the session's journal is durable, what the strategy has decided is on the disk before anybody sees it.
+
+        Args:
+            handled: close time of the last event that the strategy has handled.
+        """
+        account = self.account
+        if account is None or account.journal is None or not account.has_news:
+            return
+        if not account.journal.durable:
+            return
+        assert self._desk is not None  # made together
+        failure = account.commit(handled, self._state(), self._desk.entries)
+        if failure is not None and account.stopped_by is None:
+            account.stopped_by = failure
+            self._context.log.error("trading is halted: decisions cannot be recorded", reason=failure)
+            account.stop_trading(handled, BY_HALT, Refusal.JOURNAL)
+
+    def _state(self) -> dict[str, Any]:
+        """What the strategy wants to keep; what it kept last, if it cannot say."""
+        try:
+            state = self.strategy.save_state()
+            json.dumps(state)
+            self._saved = state
+        except BaseException as error:
+            self._failed(error)
+        return self._saved
+
+    def _end_account(self) -> None:
+        """The log has ended: the last fills are told, and positions closed where the rules say so."""
+        if self.account is None or not self.account.active or self._abandoned:
+            return
+        self.account.finish()
+        self._moment.time = self.account.count(C_TIME)
+        for event in self.account.untold():
+            self._context._current = self._moment
+            self._guard("on_fill", partial(self._context.events.publish, event))
+        self.account.settle_all()
+        if self.account.journal is not None and self._desk is not None:
+            self.account.commit(self._moment.time, self._state(), self._desk.entries)
 
     def _missing(self, k: int, interval: Interval, time: int, symbols: tuple[str, ...]) -> tuple[str, ...]:
         """Symbols that had a bucket to close at `time` and gave no bar, or whose bar was withheld from the strategy."""
@@ -313,6 +514,8 @@ class StrategyThread:
         if self.errors <= self._policy.max_errors:
             return False
         self._context.log.error("strategy is quarantined", errors=self.errors, max_errors=self._policy.max_errors)
+        if self.account is not None:
+            self.account.stop_trading(self._context.now, BY_HALT, Refusal.HALTED)
         self.abandon(State.QUARANTINED, f"quarantined after {self.errors} errors: {self.last_error}")
         return True
 

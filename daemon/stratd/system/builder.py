@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from stratd.core.clock import Clock, SystemClock
+from stratd.core.container import ScopedContainer, SharedServices
 from stratd.core.cores import current_core
 from stratd.data.calendars import concatenate, grid_of
 from stratd.data.derivation import Derivation
@@ -20,15 +21,19 @@ from stratd.data.processor import DataProcessor
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import StreamSubscription
 from stratd.errors import BarrierTimeout, ConfigError
+from stratd.execution.account import load_kernels
+from stratd.execution.terms import TradingTerms
 from stratd.indicators.hub import IndicatorHub
 from stratd.model import Instrument, Interval
 from stratd.strategy.context import Market
 from stratd.strategy.manager import StrategyManager
-from stratd.strategy.thread import StrategyThread, ThreadPolicy
+from stratd.strategy.scope import open_scope
+from stratd.strategy.thread import StrategyThread, ThreadPolicy, Trading
 from stratd.system.calendars import load_calendar
 from stratd.system.config import SessionConfig
 from stratd.system.loading import Loaded, LoadFailure, load_all, refuse
 from stratd.system.result import RunOptions
+from stratd.system.session_journal import SessionJournal, open_journal
 
 MINUTE_1: Final = Interval("1m")
 # Rows of all symbols together that a block, or what is out unread, may have: bounds memory for many symbols.
@@ -55,6 +60,8 @@ class Session:
     strategies: StrategyManager
     failures: list[LoadFailure]
     timed_out: list[str]
+    scopes: tuple[ScopedContainer, ...]
+    journal: SessionJournal | None
 
 
 def build_market(config: SessionConfig, clock: Clock) -> Market:
@@ -139,9 +146,30 @@ def build_session(
         raise ConfigError([problem for failure in failures for problem in failure.problems])
     log = EventLog()
     core = current_core() if window <= PINNED_WINDOW else None
-    threads = [_thread(entry, market, data, log, options, core) for entry in loaded]
-    strategies = StrategyManager(threads)
     log_streams = len(market.intervals) * symbols + 2 * len(market.calendars)
+    load_kernels()
+    terms = TradingTerms(market.symbols, market.instruments, market.calendars, market.calendar_of, log_streams)
+    directory = config.results_path if options.results_dir is None else Path(options.results_dir)
+    journal = open_journal(config, options, directory, terms, clock)
+    durable = journal is not None and journal.durable
+    shared = SharedServices({Market: market, TradingTerms: terms})
+    scopes = tuple(
+        open_scope(
+            entry.strategy,
+            entry.context,
+            shared,
+            data,
+            log,
+            _policy(entry, options, core),
+            _trading(entry, config, terms, durable),
+            market,
+        )
+        for entry in loaded
+    )
+    threads = [scope.get(StrategyThread) for scope in scopes]
+    if journal is not None:
+        journal.attach(threads, config.journal.on_restart)
+    strategies = StrategyManager(threads)
     timed_out: list[str] = []
 
     def on_timeout(reader: StreamSubscription) -> None:
@@ -153,19 +181,29 @@ def build_session(
     gate = Gate(window, [thread.subscription for thread in threads], log_streams, config.barrier_timeout_seconds, on_timeout)
     feed = feed if feed is not None else build_feed(config, latest_ns)
     feed.open(market.symbols)
-    directory = config.results_path if options.results_dir is None else Path(options.results_dir)
     rejects = RejectsFile(directory / config.session_name / "rejects.csv")
     processor = DataProcessor(feed, derivation, log, gate, rejects, block_minutes, BLOCK_ROWS, core, hub.advance)
-    return Session(market, data, hub, derivation, log, gate, feed, rejects, processor, strategies, failures, timed_out)
+    return Session(
+        market, data, hub, derivation, log, gate, feed, rejects, processor, strategies, failures, timed_out, scopes, journal
+    )
 
 
-def _thread(
-    entry: Loaded, market: Market, data: SessionData, log: EventLog, options: RunOptions, core: int | None
-) -> StrategyThread:
-    policy = ThreadPolicy(
+def _trading(entry: Loaded, config: SessionConfig, terms: TradingTerms, durable: bool) -> Trading:
+    """What a strategy's account is made from."""
+    return Trading(
+        terms,
+        config.account_rules(entry.config),
+        config.risk_limits(entry.config),
+        config.sizing(entry.config),
+        prefix=config.session_name,
+        durable=durable,
+    )
+
+
+def _policy(entry: Loaded, options: RunOptions, core: int | None) -> ThreadPolicy:
+    return ThreadPolicy(
         max_errors=entry.config.max_errors,
         min_quality=entry.strategy.params.min_quality,
         keep_signals=options.signals_path is not None,
         core=core,
     )
-    return StrategyThread(entry.strategy, entry.context, market, data, log, policy)

@@ -10,16 +10,33 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from stratd.model import Instrument, Interval
-from stratd.system.config_checks import apply_overrides, check_session_data, default_name, rename_keys
+from stratd.system.account_config import (
+    AccountConfig,
+    AccountOver,
+    BookConfig,
+    Capital,
+    JournalConfig,
+    RiskOver,
+    account_rules,
+    risk_limits,
+    without_default,
+)
+from stratd.system.config_checks import HISTORY_BARS, apply_overrides, check_session_data, default_name, rename_keys
 from stratd.system.config_errors import Findings, add_validation_error
 from stratd.system.config_file import read_config
 from stratd.system.feed_config import ConfigModel, ReplayConfig, ResolvedReplay, Text
+from stratd.system.sizing_config import SizingConfig, make_sizing
+
+if TYPE_CHECKING:
+    from stratd.execution.rules import AccountRules
+    from stratd.portfolio.sizing import Sizing
+    from stratd.risk.limits import RiskLimits
 
 _MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
@@ -74,6 +91,13 @@ class SymbolConfig(ConfigModel):
     venue: str = Field("", strict=True, description="where it trades")
     tick: float | None = Field(None, strict=True, gt=0, allow_inf_nan=False, description="smallest price step; null: unknown")
     lot: float = Field(1.0, strict=True, gt=0, allow_inf_nan=False, description="smallest quantity step")
+    min_notional: float = Field(
+        0.0,
+        strict=True,
+        ge=0,
+        allow_inf_nan=False,
+        description="smallest value of an order, in quote currency; what closes a whole position is exempt",
+    )
     quote: Text = Field("USD", description="quote currency")
     calendar: Text | None = Field(None, description="24/7, or an exchange calendar's name such as XNYS")
     extended_hours: bool | None = Field(
@@ -111,7 +135,7 @@ class SessionDataConfig(ConfigModel):
     )
     streams: tuple[Literal["1m"], ...] = Field(("1m",), min_length=1, description='what the feed gives: ["1m"]')
     history_bars: int = Field(
-        1000, strict=True, ge=1, le=100_000_000, description="bars of each stream that strategies can look back on"
+        HISTORY_BARS, strict=True, ge=1, le=100_000_000, description="bars of each stream that strategies can look back on"
     )
     streaming: StreamingConfig = Field(StreamingConfig(), description="what is done with the bars that come in")
 
@@ -129,6 +153,14 @@ class StrategyConfig(ConfigModel):
     enabled: bool = Field(True, strict=True, description="whether it runs")
     max_errors: int = Field(10, strict=True, ge=0, description="errors it may make before it is quarantined")
     config: dict[str, Any] = Field({}, description="its parameters; stratd list shows which it has")
+    allocated_capital: Capital | None = Field(None, description="money it starts with; null: account.allocated_capital")
+    account: AccountOver = Field(default_factory=AccountOver, description="its own account; what is left out is the session's")
+    sizing: SizingConfig | None = Field(
+        None,
+        description="how its signals become positions; left out: account.sizing; null: they are only recorded",
+        json_schema_extra=without_default,
+    )
+    risk: RiskOver = Field(default_factory=RiskOver, description="its own limits; what is left out is account.risk")
 
     @model_validator(mode="before")
     @classmethod
@@ -178,6 +210,14 @@ class SessionConfig(ConfigModel):
         "abort", description="when a strategy cannot be loaded: end the session, or go on without it"
     )
     results_dir: Text = Field("results", description="directory for what sessions leave behind, relative to the current one")
+    account: AccountConfig = Field(
+        AccountConfig(), description="every strategy's account: money, fills, costs, sizing and limits, where it says no other"
+    )
+    book: BookConfig | None = Field(
+        None,
+        description="all accounts together; null: they know nothing of each other. A session with a book is gated step by step",
+    )
+    journal: JournalConfig = Field(JournalConfig(), description="the record of orders, fills and money")
     strategies: tuple[StrategyConfig, ...] = Field(description="the strategies of the session")
 
     _file: Path = PrivateAttr(Path("session"))
@@ -229,11 +269,25 @@ class SessionConfig(ConfigModel):
             # "tick": null on a symbol takes the session's tick away from it.
             tick=entry.tick if "tick" in entry.model_fields_set else self.tick,
             lot=entry.lot,
+            min_notional=entry.min_notional,
             quote=entry.quote,
             calendar=self.calendar if entry.calendar is None else entry.calendar,
             extended_hours=self.extended_hours if entry.extended_hours is None else entry.extended_hours,
             sends_empty_minutes=self.sends_empty_minutes if entry.sends_empty_minutes is None else entry.sends_empty_minutes,
         )
+
+    def account_rules(self, entry: StrategyConfig) -> AccountRules:
+        """How a strategy's orders fill and what they cost, its own keys over the session's."""
+        return account_rules(self.account, entry.account, entry.allocated_capital)
+
+    def risk_limits(self, entry: StrategyConfig) -> RiskLimits:
+        """The limits of a strategy's account, its own keys over the session's."""
+        return risk_limits(self.account.risk, entry.account.risk, entry.risk)
+
+    def sizing(self, entry: StrategyConfig) -> Sizing | None:
+        """How a strategy's signals become positions; None where they are only recorded."""
+        said = next((one for one in (entry, entry.account) if "sizing" in one.model_fields_set), self.account)
+        return None if said.sizing is None else make_sizing(said.sizing)
 
     def replay(self) -> ResolvedReplay:
         """The feed's files, found on disk.

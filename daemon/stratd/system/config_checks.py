@@ -9,13 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeGuard
 
 from pydantic import ValidationError
 
-from stratd.model import Interval
+from stratd.core.names import nearest
+from stratd.model import MONEY, Instrument, Interval
+from stratd.system.account_config import LARGEST_CAPITAL, AccountConfig
 from stratd.system.config_errors import Findings, KeyPath, format_path
 from stratd.system.feed_config import ReplayConfig, find_files
+
+HISTORY_BARS: Final = 1000
+"""Bars of each stream that strategies can look back on, where a session does not say."""
 
 
 def check_session_data(data: Mapping[str, Any], base_dir: Path, findings: Findings) -> None:
@@ -24,6 +29,7 @@ def check_session_data(data: Mapping[str, Any], base_dir: Path, findings: Findin
     _check_intervals(data, findings)
     _check_feed(data, base_dir, findings)
     _check_strategies(data, findings)
+    _check_accounts(data, findings)
 
 
 def _at(data: Any, *keys: str) -> Any:
@@ -109,6 +115,91 @@ def _check_strategies(data: Mapping[str, Any], findings: Findings) -> None:
             earlier = format_path(first[name])
             findings.add(where, f"two strategies would be called {name}, this one and {earlier}; give each its own name", name)
         first.setdefault(name, path)
+
+
+def _check_accounts(data: Mapping[str, Any], findings: Findings) -> None:
+    entries = [(path, entry) for path, entry in _items(data, "strategies") if isinstance(entry, Mapping)]
+    running = [(path, entry) for path, entry in entries if entry.get("enabled") is not False]
+    for path, entry in entries:
+        for key in ("allocated_capital", "sizing", "risk"):
+            if key in entry and isinstance(entry.get("account"), Mapping) and key in entry["account"]:
+                findings.add((*path, "account", key), f"stands twice, first as {format_path((*path, key))}")
+    _check_quotes(data, [entry for _, entry in running], findings)
+    _check_capital(data, [entry for _, entry in running], findings)
+    places: list[tuple[KeyPath, Any]] = [(("account",), data.get("account")), (("book",), data.get("book"))]
+    for path, entry in entries:
+        places += [(path, entry), ((*path, "account"), entry.get("account"))]
+    for path, place in places:
+        _check_allowed_symbols(data, place, path, findings)
+        _check_lookback(data, place, path, findings)
+
+
+def _sizes(data: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    """Whether a strategy's signals become orders, which they do unless its `sizing`, or else the session's, is null."""
+    for place in (entry, entry.get("account"), data.get("account")):
+        if isinstance(place, Mapping) and "sizing" in place:
+            return place["sizing"] is not None
+    return True
+
+
+def _check_quotes(data: Mapping[str, Any], running: Sequence[Mapping[str, Any]], findings: Findings) -> None:
+    """An account has one currency: sums over symbols of several would be wrong without a word."""
+    if data.get("book") is None and not any(_sizes(data, entry) for entry in running):
+        return
+    first: tuple[str, str] | None = None
+    for path, symbol in _symbols(data):
+        entry = _at(data, "session_data_config", "symbols")[path[-1]]
+        written = isinstance(entry, Mapping) and "quote" in entry
+        quote = entry["quote"] if written else Instrument(symbol).quote
+        if not isinstance(quote, str) or not quote:
+            continue  # Reported by the model.
+        first = first or (symbol, quote)
+        if quote != first[1]:
+            message = f"accounts have one currency, and {first[0]} is quoted in {first[1]}; give {symbol} a session of its own"
+            advice = ", or have signals only recorded (account.sizing: null, and no book)"
+            findings.add((*path, "quote") if written else path, message + advice, quote)
+
+
+def _check_capital(data: Mapping[str, Any], running: Sequence[Mapping[str, Any]], findings: Findings) -> None:
+    """What strategies share must be there: else the last ones in a step find nothing left, every time."""
+    book = data.get("book")
+    if not isinstance(book, Mapping):
+        return
+    units = 0
+    for entry in running:
+        said = [_at(place, "allocated_capital") for place in (entry, entry.get("account"), data.get("account"))]
+        given = next((one for one in said if one is not None), AccountConfig().allocated_capital)
+        if not _is_capital(given):
+            return  # Reported by the model.
+        units += round(given * MONEY)
+    together = f"{units / MONEY:.15g}"
+    capital = book.get("capital")
+    if capital is None and units > LARGEST_CAPITAL * MONEY:
+        message = f"the strategies' capital is {together} together, and a book has at most {LARGEST_CAPITAL:.15g}"
+        findings.add(("book", "capital"), f"{message}; lower their allocated_capital")
+    elif book.get("shared_buying_power") is True and _is_capital(capital) and round(capital * MONEY) < units:
+        message = f"is less than what the strategies that share it are given, {together} together"
+        findings.add(("book", "capital"), f"{message}; raise it, or lower their allocated_capital", capital)
+
+
+def _is_capital(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LARGEST_CAPITAL
+
+
+def _check_allowed_symbols(data: Mapping[str, Any], place: Any, path: KeyPath, findings: Findings) -> None:
+    symbols = [symbol for _, symbol in _symbols(data)]
+    for below, symbol in _items(place, "risk", "allowed_symbols"):
+        if symbols and isinstance(symbol, str) and symbol and symbol not in symbols:
+            findings.add((*path, *below), "is not a symbol of this session", symbol, suggestion=nearest(symbol, symbols))
+
+
+def _check_lookback(data: Mapping[str, Any], place: Any, path: KeyPath, findings: Findings) -> None:
+    lookback = _at(place, "sizing", "lookback")
+    held = _at(data, "session_data_config", "history_bars")
+    held = HISTORY_BARS if held is None else held
+    if type(lookback) is int and type(held) is int and lookback > held:
+        message = f"is more than session_data_config.history_bars, which is {held}: there would never be enough closes"
+        findings.add((*path, "sizing", "lookback"), message, lookback)
 
 
 def default_name(module: str) -> str:

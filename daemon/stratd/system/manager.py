@@ -12,12 +12,14 @@ import structlog
 
 from stratd.core import kernel
 from stratd.core.clock import Clock, SystemClock, perf_ns
+from stratd.core.container import ScopedContainer
 from stratd.core.states import State
 from stratd.data.feed import HistoryFeed
 from stratd.data.quality import StreamQuality, quality_by_symbol
-from stratd.errors import SessionError
+from stratd.errors import ContainerError, SessionError
+from stratd.model import MONEY
+from stratd.portfolio.cells import C_FILL_COUNT, C_ORDER_COUNT, C_TRADE_COUNT
 from stratd.strategy.manager import audit_hash
-from stratd.strategy.plugin import unload
 from stratd.strategy.thread import StrategyThread
 from stratd.system.builder import Session, build_session
 from stratd.system.config import SessionConfig
@@ -110,7 +112,10 @@ class SystemManager:
             self.first_bar_ns = session.processor.first_bar_ns
             if self.options.signals_path is not None:
                 self._write_signals(session, Path(self.options.signals_path))
-            return self._result(session, elapsed)
+            result = self._result(session, elapsed)
+            if session.journal is not None:
+                session.journal.close(finished=result.stopped_by == "end of feed")
+            return result
         finally:
             kernel.stats.sealed = False
             if server is not None:
@@ -118,8 +123,17 @@ class SystemManager:
             session.feed.close()
             session.rejects.close()
             session.hub.close()
-            for thread in session.strategies.threads:
-                unload(type(thread.strategy))
+            if session.journal is not None:
+                session.journal.journal.close()
+            for scope in session.scopes:
+                self._close_scope(scope)
+
+    def _close_scope(self, scope: ScopedContainer) -> None:
+        """Close a strategy's container. What fails in it is said, and keeps no other from being closed."""
+        try:
+            scope.close()
+        except ContainerError as error:
+            log.error("strategy's parts failed to close", strategy=scope.name, reason=str(error))
 
     def _write_signals(self, session: Session, path: Path) -> None:
         try:
@@ -169,9 +183,11 @@ class SystemManager:
     def _result(self, session: Session, elapsed: float) -> SessionResult:
         data, processor = session.data, session.processor
         threads = session.strategies.threads
-        digest = hashlib.blake2b(digest_size=16)
+        digest, ledger = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
         for thread in threads:
             digest.update(audit_hash(thread).encode())
+            if thread.account is not None:
+                ledger.update(thread.account.ledger_hash().encode())
         quality = quality_by_symbol(session.derivation)
         whole = processor.ended_by == "end of feed" and not self._abort.is_set()
         faulted = any(thread.state is State.FAULTED for thread in threads)
@@ -184,6 +200,7 @@ class SystemManager:
             bars_derived={str(interval): int(data.count[k].sum()) for k, interval in enumerate(data.intervals) if k},
             rejected=session.rejects.rejected(),
             audit_hash=digest.hexdigest(),
+            ledger_hash=ledger.hexdigest(),
             strategies={thread.name: _strategy_result(thread, elapsed) for thread in threads},
             stopped_by="aborted" if self._abort.is_set() else processor.ended_by,
             error=None if processor.error is None else f"{type(processor.error).__name__}: {processor.error}",
@@ -194,6 +211,8 @@ class SystemManager:
             },
             gate_wait_seconds=session.gate.wait_ns / 1e9,
             rejects_file=str(session.rejects.path) if session.rejects.written else None,
+            journal_file=None if session.journal is None else str(session.journal.journal.path),
+            restart_plan=() if session.journal is None else tuple(session.journal.plan),
         )
 
     def _notes(self, session: Session, quality: dict[str, StreamQuality]) -> list[str]:
@@ -202,6 +221,8 @@ class SystemManager:
             for failure in session.failures
         ]
         for thread in session.strategies.threads:
+            if thread.account is not None and thread.account.stopped_by is not None:
+                notes.append(f"strategy {thread.name} trades no more: {thread.account.stopped_by}")
             if thread.state is State.QUARANTINED:
                 notes.append(f"strategy {thread.name} was {thread.ended_by}")
             elif thread.ended_by != "end of the log":
@@ -223,7 +244,8 @@ class SystemManager:
 
 
 def _strategy_result(thread: StrategyThread, elapsed: float) -> StrategyResult:
-    durations = thread.durations
+    durations, account = thread.durations, thread.account
+    assert account is not None  # every strategy of a session has one
     return StrategyResult(
         notifications=durations.count,
         signals=thread.signals.count,
@@ -238,4 +260,12 @@ def _strategy_result(thread: StrategyThread, elapsed: float) -> StrategyResult:
         bottleneck_share=thread.subscription.gate_wait_ns / 1e9 / elapsed if elapsed else 0.0,
         audit_hash=audit_hash(thread),
         last_error=thread.last_error,
+        orders=account.count(C_ORDER_COUNT),
+        refused={str(reason): count for reason, count in account.refusals.items()},
+        fills=account.count(C_FILL_COUNT),
+        trades=account.count(C_TRADE_COUNT),
+        final_equity=round(account.equity_units / MONEY, 2),
+        trading_state=str(account.trading_state),
+        ledger_hash=account.ledger_hash(),
+        metrics=account.performance(thread.last_event_ns).to_dict(),
     )

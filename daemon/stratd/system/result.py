@@ -17,6 +17,12 @@ class StrategyResult:
         on_bars_seconds: mean, p99 and max of one notification's processing time.
         bottleneck_share: share of the run in which the data-processor waited for this strategy.
         last_error: last line of the last error; None where there was none.
+        orders: let through by risk. refused: not let through, by reason.
+        fills, trades: how many; a trade is a round trip from flat to flat.
+        final_equity: in the account's currency, to the cent.
+        trading_state: of its account, at the end.
+        ledger_hash: over its fills, in ticks, lots and cents.
+        metrics: performance (see `stratd.portfolio.performance.Performance`); what is undefined is None.
     """
 
     notifications: int
@@ -28,6 +34,14 @@ class StrategyResult:
     bottleneck_share: float
     audit_hash: str
     last_error: str | None = None
+    orders: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    fills: int = 0
+    trades: int = 0
+    final_equity: float = 0.0
+    trading_state: str = "active"
+    ledger_hash: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +53,15 @@ class SessionResult:
         bars_in: 1-minute bars taken in.
         bars_derived: bars made, by interval.
         rejected: rows not used, by kind.
-        audit_hash: over every notification and signal in order, per strategy.
+        audit_hash: over every notification and signal in order, and every fill, per strategy.
+        ledger_hash: over all strategies' fills, in ticks, lots and cents.
         stopped_by: why the run ended: "end of feed", "signal", "error", ...
         error: what ended the run, where an error did.
         notes: what a person should know: strategies skipped, quality below the mark, ...
         quality: by stream: minutes present, minutes lost, quality.
         rejects_file: where rejected rows are kept; None where there were none.
+        journal_file: the record of orders, fills and money; None where none is kept.
+        restart_plan: what was gone on with after a crash, by strategy; empty for a new run.
     """
 
     session: str
@@ -62,6 +79,9 @@ class SessionResult:
     quality: dict[str, dict[str, float]] = field(default_factory=dict)
     gate_wait_seconds: float = 0.0
     rejects_file: str | None = None
+    ledger_hash: str = ""
+    journal_file: str | None = None
+    restart_plan: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -86,6 +106,8 @@ class RunOptions:
         signals_path: write every signal there (.csv or .parquet).
         metrics_port: serve Prometheus metrics on this port.
         results_dir: directory for what the session leaves behind.
+        durable: whether the journal is on the disk before anybody acts on what it says, unless the session says otherwise; such a run
+            goes on where the last one stopped.
     """
 
     window: int | None = None
@@ -93,6 +115,7 @@ class RunOptions:
     signals_path: str | None = None
     metrics_port: int | None = None
     results_dir: str | None = None
+    durable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -305,18 +305,21 @@ def test_load_session_with_little_said_fills_in_the_rest(here: Path) -> None:
 
 def test_instruments_take_the_defaults_of_the_session(here: Path) -> None:
     data = copy.deepcopy(GOOD)
-    data |= {"tick": 0.5, "extended_hours": True, "sends_empty_minutes": True}
+    put("feed.files", {"extra": "data/extra.csv"})(data)
+    data |= {"tick": 0.5, "extended_hours": True, "sends_empty_minutes": True, "account": {"sizing": None}}
     put(
         f"{SDC}.symbols",
         [
             "SPY",
             {"symbol": "IBM", "tick": None, "calendar": "24/7", "extended_hours": False, "lot": 10, "venue": "V", "quote": "EUR"},
+            {"symbol": "extra", "min_notional": 5},
         ],
     )(data)
     Path("s.json").write_text(json.dumps(data))
     assert load_session(Path("s.json")).instruments() == (
         Instrument("SPY", tick=0.5, calendar="XNYS", extended_hours=True, sends_empty_minutes=True),
         Instrument("IBM", venue="V", tick=None, lot=10, quote="EUR", calendar="24/7", sends_empty_minutes=True),
+        Instrument("extra", tick=0.5, calendar="XNYS", extended_hours=True, sends_empty_minutes=True, min_notional=5.0),
     )
 
 
@@ -355,9 +358,14 @@ def test_every_field_of_a_session_is_described() -> None:
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
 
-    from stratd.system import config, feed_config
+    from stratd.system import account_config, config, feed_config, sizing_config
 
-    models = [value for module in (config, feed_config) for value in vars(module).values() if isinstance(value, type)]
+    models = [
+        value
+        for module in (config, feed_config, account_config, sizing_config)
+        for value in vars(module).values()
+        if isinstance(value, type)
+    ]
     checked = [model for model in models if issubclass(model, feed_config.ConfigModel)]
     assert SessionConfig in checked
     for model in checked:

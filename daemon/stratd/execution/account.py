@@ -1,0 +1,917 @@
+"""Account: one strategy's orders, positions, money and risk state, moved by kernels along the log."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stratd.data.event_log import Segment
+from stratd.data.session_data import Frame
+from stratd.errors import DataError
+from stratd.execution import stepping
+from stratd.execution.account_journal import AccountJournal, Past, pack_state, unpack_state
+from stratd.execution.costs import on_grid
+from stratd.execution.matching import end_order
+from stratd.execution.records import (
+    END_REASONS,
+    KINDS,
+    STATES,
+    TIMES_IN_FORCE,
+    TRADING_STATES,
+    Decoder,
+    Event,
+    given,
+    ledger_bytes,
+    units,
+)
+from stratd.execution.rules import AccountRules, AtEnd
+from stratd.execution.stepping import first_after
+from stratd.execution.terms import TradingTerms
+from stratd.model import (
+    MONEY,
+    Order,
+    OrderKind,
+    OrderRequest,
+    Position,
+    Refusal,
+    RiskRefused,
+    Side,
+    TimeInForce,
+    TradingState,
+)
+from stratd.portfolio import cells as c
+from stratd.portfolio.ledger import new_record
+from stratd.portfolio.performance import Performance
+from stratd.portfolio.portfolio import Portfolio
+from stratd.portfolio.scorecard import Scorecard
+from stratd.risk.checks import REASONS, open_increase, whole_lots
+from stratd.risk.limits import RiskLimits
+
+_KIND_CODES: Final = {kind: code for code, kind in enumerate(KINDS)}
+_TIF_CODES: Final = {tif: code for code, tif in enumerate(TIMES_IN_FORCE)}
+_NAN: Final = float("nan")
+_BIG_RECORDS: Final = 4_096  # rows of records that are held before they are taken away
+_SIDES: Final = {1: Side.BUY, -1: Side.SELL}
+
+
+def load_kernels() -> None:
+    """Load what accounts call, so that no order waits for a compiler."""
+    for one in (
+        stepping.submit,
+        stepping.advance,
+        stepping.close_out,
+        first_after,
+        end_order,
+        new_record,
+        open_increase,
+        whole_lots,
+        on_grid,
+    ):
+        one.load()
+
+
+class Window(Protocol):
+    """The part of the log that the strategy's thread is in."""
+
+    def account_window(self) -> tuple[Segment, int, int, Frame, NDArray[np.int64], int, bool]:
+        """Segment, first entry, one past the last published entry, frame, event times, number of events, whether they are all of the entries'."""
+        ...
+
+
+class Account:
+    """One strategy's account.
+
+    It costs nothing until the first order: tables are made then. From there on it follows the log, in `advance`.
+
+    Thread safety: belongs to its strategy's thread, like the strategy. Others read `counts` and `trading_state`, plain numbers of one cell each,
+    and set `closed_by`, which the next order reads.
+
+    Attributes:
+        closed_by: why no new order is let through, set from outside (kill switch, journal); None while they are.
+        kept: what happened so far, if it is to be kept.
+        scorecard: what the account's figures are made of.
+        journal: where both are recorded; None where nothing is.
+    """
+
+    __slots__ = (
+        "_advance",
+        "_args",
+        "_decoder",
+        "_digest",
+        "_events",
+        "_groups",
+        "_keep",
+        "_kinds",
+        "_limits",
+        "_name",
+        "_own",
+        "_places",
+        "_rules",
+        "_segment",
+        "_submit",
+        "_terms",
+        "_told",
+        "_tradable",
+        "_window",
+        "active",
+        "cells",
+        "closed_by",
+        "event_points",
+        "first_time",
+        "held",
+        "journal",
+        "kept_events",
+        "order_floats",
+        "orders",
+        "place_of",
+        "points_table",
+        "position_floats",
+        "positions",
+        "records",
+        "refused_before",
+        "rules",
+        "scorecard",
+        "silent",
+        "stopped_by",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        prefix: str,
+        rules: AccountRules,
+        limits: RiskLimits,
+        terms: TradingTerms,
+        tradable: Sequence[int],
+        own: NDArray[np.uint8],
+        window: Window,
+        *,
+        keep: bool = False,
+        told: Collection[int] = (),
+    ) -> None:
+        """Args:
+        prefix: of client order ids.
+        tradable: indices of the symbols that the strategy reads.
+        own: uint8[streams of the log], 1 for the bars that it is notified of.
+        keep: whether events and equity points are kept in memory.
+        told: kinds of records that the strategy wants to hear of. If none, it is only moved when it acts or looks.
+        """
+        self._name = name
+        self._decoder = Decoder(prefix, terms.symbols, terms.instruments)
+        self.rules = rules
+        self._limits = limits
+        self._terms = terms
+        self._tradable = tuple(tradable)
+        self._own = own
+        self._window = window
+        self._keep = keep
+        self._kinds = frozenset(told)
+        self.silent = not told
+        self.active = False
+        self.closed_by: Refusal | None = None
+        self.kept_events: list[Event] = []
+        self.event_points: list[NDArray[np.int64]] = []
+        self.scorecard = Scorecard(round(rules.allocated_capital * MONEY), terms.day_starts(self._tradable))
+        self.journal: AccountJournal | None = None
+        self.stopped_by: str | None = None
+        self.refused_before: dict[Refusal, int] | None = None
+        self._digest: Any = None
+        self._groups: dict[str, int] | None = None
+        self._places: dict[int, int] | None = None
+        self._segment: Segment | None = None
+        self._told = 0
+        self._events = 0
+        self._args: tuple[Any, ...] = ()
+        self.first_time = 0
+
+    # Orders.
+
+    def submit(
+        self, request: OrderRequest, symbol: int, time: int, first_event: int, last: float, last_is_now: bool
+    ) -> int | RiskRefused:
+        """Check an order, and take it in.
+
+        Args:
+            symbol: index of the request's symbol.
+            time: close time of the event at which it was decided.
+            first_event: index of the window's event after that.
+            last: last price; NaN if there is none yet.
+            last_is_now: whether it is the close of a bar that closed at `time`.
+
+        Returns:
+            Its id, or why it was refused.
+        """
+        side = 1 if request.side is Side.BUY else -1
+        return self.place(
+            symbol,
+            side,
+            _KIND_CODES[request.kind],
+            _TIF_CODES[request.time_in_force],
+            request.quantity,
+            self.rounded(symbol, request.limit_price, side < 0),
+            self.rounded(symbol, request.stop_price, side > 0),
+            _NAN if request.trail_amount is None else request.trail_amount,
+            _NAN if request.trail_fraction is None else request.trail_fraction,
+            request.reduce_only,
+            self._group(request.oco) if request.oco else 0,
+            self._terms.day_end(symbol, time) if request.time_in_force is TimeInForce.DAY else c.NEVER,
+            # A child's side is the other one: a stop that sells goes down, a limit that sells up.
+            self.rounded(symbol, request.stop_loss_price, side < 0),
+            self.rounded(symbol, request.take_profit_price, side > 0),
+            time,
+            first_event,
+            last,
+            last_is_now,
+        )
+
+    def place(
+        self,
+        symbol: int,
+        side: int,
+        kind: int,
+        tif: int,
+        quantity: float,
+        limit: float,
+        stop: float,
+        amount: float,
+        fraction: float,
+        reduce_only: bool,
+        group: int,
+        expires: int,
+        stop_loss: float,
+        take_profit: float,
+        time: int,
+        first_event: int,
+        last: float,
+        last_is_now: bool,
+    ) -> int | RiskRefused:
+        """`submit` in the kernels' terms: codes, NaN for prices that it has not, prices on the grid."""
+        if not self.active:
+            self._activate(time)
+        places = self._places
+        assert places is not None  # made with the tables
+        p = places.get(symbol)
+        if p is None or self.closed_by is not None:
+            reason = self.closed_by
+            if reason is None and (symbol not in self._tradable or not self._is_allowed(symbol)):
+                reason = Refusal.SYMBOL
+            elif reason is None and self._terms.instruments[symbol].quote != self._terms.instruments[self._tradable[0]].quote:
+                reason = Refusal.CURRENCY  # an account adds up one currency: that of the first symbol that it reads
+            elif reason is None and last != last:
+                reason = Refusal.NO_PRICE
+            if reason is not None:
+                return self._refuse_at(reason, symbol, side, quantity, time)
+            p = self._add_place(symbol, last, time)
+        while True:
+            number: int = self._submit(
+                *self._args, first_event, self._events, time, p, side, kind, tif, quantity, limit, stop, amount, fraction,
+                reduce_only, group, expires, stop_loss, take_profit, last, last_is_now,
+            )  # fmt: skip
+            if number > 0:
+                return number
+            if number == 0:
+                reason = REASONS[self.cells.item(c.X_REFUSAL) - 1]
+                return self._refuse(reason)
+            self._make_room()
+
+    def cancel(self, order_id: int, time: int) -> bool:
+        """Ask for an order to be cancelled. False if it works no more."""
+        i = self._row(order_id, time)
+        if i < 0:
+            return False
+        latency = int(self._args[9][c.K_LATENCY_NS])
+        self._record(c.CANCEL, time, i)
+        if latency:
+            self.orders[i, c.O_CANCEL_AT] = min(int(self.orders[i, c.O_CANCEL_AT]), time + latency)
+        else:
+            end_order(self.cells, self.orders, self.positions, self.records, i, c.CANCELLED, c.BY_STRATEGY, time)
+        return True
+
+    def cancel_all(self, time: int, reason: int, symbol: int | None = None) -> int:
+        """Cancel what works, waits or is held, at once or when the request has arrived. Returns how many orders."""
+        if not self.active:
+            return 0
+        self.sync(time)
+        p = None if symbol is None or self._places is None else self._places.get(symbol)
+        if symbol is not None and (p is None or not self.positions.item(p, c.P_WORKING)):
+            return 0
+        wanted = [
+            row
+            for row in self.orders[: self.cells.item(c.C_ORDERS)].tolist()
+            if row[c.O_STATE] <= c.PARTIAL and (symbol is None or row[c.O_PLACE] == p)
+        ]
+        if reason == c.BY_STRATEGY:
+            return sum(self.cancel(row[c.O_ID], time) for row in wanted)
+        for row in wanted:
+            self._room_for_one()
+            i = self._row(row[c.O_ID], time)
+            if i >= 0:
+                end_order(self.cells, self.orders, self.positions, self.records, i, c.CANCELLED, reason, time)
+        return len(wanted)
+
+    def amend(
+        self, order_id: int, time: int, quantity: float | None, limit_price: float | None, stop_price: float | None
+    ) -> bool | RiskRefused:
+        """Ask for an order to be changed. False if it works no more.
+
+        Raises:
+            ValueError: the order has no such price, or the quantity cannot be used.
+        """
+        i = self._row(order_id, time)
+        if i < 0:
+            return False
+        row, floats = self.orders[i].tolist(), self.order_floats[i].tolist()
+        symbol = self.positions.item(row[c.O_PLACE], c.P_SYMBOL)
+        for name, price, held in (("limit_price", limit_price, floats[c.O_LIMIT]), ("stop_price", stop_price, floats[c.O_STOP])):
+            if price is not None and (held != held or row[c.O_KIND] == c.TRAILING or not 0 < price < float("inf")):
+                raise ValueError(f"order {order_id} cannot have {name} {price}: it is a {KINDS[row[c.O_KIND]]} order")
+        if quantity is not None and not quantity > 0:
+            raise ValueError(f"quantity must be a number above zero, not {quantity}")
+        if quantity is not None and row[c.O_PARENT]:
+            raise ValueError(f"order {order_id} is a bracket's child: it has the quantity that its entry has filled")
+        lots = (
+            row[c.O_LOTS] if quantity is None else int(whole_lots(quantity, self.position_floats.item(row[c.O_PLACE], c.P_LOT)))
+        )
+        if self.closed_by is not None:
+            return self._refuse(self.closed_by)
+        refusal = self._check_amendment(row, lots)
+        if refusal is not None:
+            return self._refuse(refusal)
+        side = row[c.O_SIDE]
+        limit = floats[c.O_LIMIT] if limit_price is None else self.rounded(symbol, limit_price, side < 0)
+        stop = floats[c.O_STOP] if stop_price is None else self.rounded(symbol, stop_price, side > 0)
+        latency = int(self._args[9][c.K_LATENCY_NS])
+        at = self._record(c.AMEND, time, i)
+        self.records[at, c.R_LOTS] = lots
+        floats_at = self.records.view(np.float64)[at]
+        floats_at[c.R_PRICE], floats_at[c.R_F1] = limit, stop
+        self.orders[i, c.O_AMEND_AT] = time + latency
+        self.orders[i, c.O_AMEND_LOTS] = lots
+        self.order_floats[i, c.O_AMEND_LIMIT], self.order_floats[i, c.O_AMEND_STOP] = limit, stop
+        return True
+
+    def _check_amendment(self, row: list[int], lots: int) -> Refusal | None:
+        """What is wrong with an order that becomes larger, or smaller than it has filled."""
+        if lots <= row[c.O_FILLED]:
+            return Refusal.ZERO_LOTS
+        if lots <= row[c.O_LOTS]:
+            return None
+        state = self.trading_state
+        if state is not TradingState.ACTIVE:
+            return Refusal.HALTED if state is TradingState.HALTED else Refusal.REDUCING
+        p = row[c.O_PLACE]
+        lot, mark = self.position_floats.item(p, c.P_LOT), self.position_floats.item(p, c.P_MARK)
+        rules = self._args[9]
+        after = abs(self.positions.item(p, c.P_LOTS) + row[c.O_SIDE] * (lots - row[c.O_FILLED])) * lot
+        if lots * lot > rules[c.K_ORDER_QUANTITY]:
+            return Refusal.ORDER_QUANTITY
+        if lots * lot * mark > rules[c.K_ORDER_NOTIONAL]:
+            return Refusal.ORDER_NOTIONAL
+        if after > rules[c.K_POSITION_QUANTITY]:
+            return Refusal.POSITION_QUANTITY
+        if after * mark > rules[c.K_POSITION_NOTIONAL]:
+            return Refusal.POSITION_NOTIONAL
+        increase = (lots - row[c.O_LOTS]) * lot * mark * MONEY
+        gross = self.cells.item(c.C_GROSS) + open_increase(
+            self.cells, self.orders, self.order_floats, self.positions, self.position_floats
+        )
+        if (
+            not row[c.O_REDUCE]
+            and gross + increase > (self.cells.item(c.C_CASH) + self.cells.item(c.C_VALUE)) * rules[c.K_LEVERAGE]
+        ):
+            return Refusal.BUYING_POWER
+        return None
+
+    # Along the log.
+
+    def open_window(self) -> int:
+        """A window of the strategy's thread begins. Returns the index of the event at which it must be stopped."""
+        self._bind()
+        if self.silent:
+            return self._events  # it is brought on when the strategy acts or looks, and at the window's end
+        return 0 if self.has_untold else self.advance(-c.NEVER, 0, ahead=True)
+
+    def advance(self, time: int, first_event: int, *, ahead: bool) -> int:
+        """Bring the account to `time`, and with `ahead` run on until the strategy must hear of something.
+
+        Args:
+            first_event: index of the first event that the strategy has not been given.
+
+        Returns:
+            The index of the event at which it must be stopped; the number of events if there is none in this window.
+        """
+        while True:
+            taken = self.cells.item(c.X_TAKEN)
+            self._advance(*self._args, first_event, self._events, time, ahead)
+            if taken and not self.cells.item(c.X_TAKEN):
+                self._told = max(0, self._told - taken)
+            if self.cells.item(c.X_STOPPED) != stepping.AT_ROOM or self.cells.item(c.X_AHEAD):
+                return self.cells.item(c.X_EVENT)
+            self._make_room()
+
+    def sync(self, time: int) -> None:
+        """Bring the account to the strategy's own event, if it has run ahead or stayed behind."""
+        if self.cells.item(c.X_AHEAD) or self.cells.item(c.C_TIME) < time:
+            self.advance(time, self._events, ahead=False)
+
+    def close_window(self) -> None:
+        """The strategy is through its window: go on to the end of what is published."""
+        *_, events, whole = self._window.account_window()
+        limit = c.NEVER if whole else int(self._args[20][events - 1]) if events else -c.NEVER
+        self.advance(limit, events, ahead=False)
+        self._hand_over()
+
+    def untold(self) -> Iterator[Event]:
+        """What the strategy wants to hear of and has not been told of."""
+        end = self._final_records()
+        while self._told < end:
+            at = self._told
+            self._told += 1
+            if self.records.item(at, c.R_KIND) in self._kinds:
+                yield self._decoder.one(self.records[at])
+                end = self._final_records()
+
+    @property
+    def has_untold(self) -> bool:
+        """Whether there is something that the strategy has not been told of."""
+        return self._told < self._final_records()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something final has not been handed over."""
+        return self.active and self._final_records() > self.cells.item(c.X_TAKEN)
+
+    def flatten(self) -> None:
+        """After a restart: cancel everything, and close positions at their next open."""
+        time = self.cells.item(c.C_TIME)
+        self._room_for_one()
+        stepping.cancel_all(self.cells, self.orders, self.positions, self.records, c.BY_PERSON_RESTART, time)
+        for p in range(self.cells.item(c.C_POSITIONS)):
+            self._room_for_one()
+            stepping.leave(self.cells, self.orders, self.order_floats, self.positions, self.position_floats, self.records,
+                           self.records.view(np.float64), p, time)  # fmt: skip
+
+    def finish(self) -> None:
+        """The session has ended: close positions where the rules say so."""
+        if not self.active or self.rules.at_end is not AtEnd.CLOSE:
+            return
+        time = self.cells.item(c.C_TIME)
+        self.cancel_all(time, c.BY_END)
+        self._bind()
+        for p in range(self.cells.item(c.C_POSITIONS)):
+            self._room_for_one()
+            stepping.close_out(
+                self.cells, self.orders, self.order_floats, self.positions, self.position_floats, self.held, self.records,
+                self.records.view(np.float64), self._args[9], p, time,
+            )  # fmt: skip
+        self._hand_over()
+
+    def settle_all(self) -> None:
+        """Nobody will be told of anything any more: all records are final."""
+        self._told = self._final_records()
+        self._hand_over()
+
+    def stop_trading(self, time: int, reason: int, refusal: Refusal) -> None:
+        """Let no new order through and cancel those that work."""
+        self.closed_by = refusal
+        if self.active:
+            self.cancel_all(time, reason)
+            self._told = self._final_records()
+            self._hand_over()
+
+    # Looking at it.
+
+    def view(self, time: int | None = None) -> Portfolio:
+        """What the account holds: at the strategy's event at `time`, or as it was left."""
+        if not self.active:
+            capital = self.rules.allocated_capital
+            return Portfolio(
+                time=0 if time is None else time, capital=capital, cash=capital, equity=capital, realised_pnl=0.0, unrealised_pnl=0.0,
+                fees=0.0, financing=0.0, exposure=0.0, open_positions=(),
+            )  # fmt: skip
+        if time is not None:
+            self.sync(time)
+        cells = self.cells[: c.C_CELLS].tolist()
+        positions = tuple(self._position(p) for p in range(cells[c.C_POSITIONS]))
+        cost = sum(int(self.positions[p, c.P_COST]) for p in range(cells[c.C_POSITIONS]))
+        return Portfolio(
+            time=cells[c.C_TIME],
+            capital=self.rules.allocated_capital,
+            cash=cells[c.C_CASH] / MONEY,
+            equity=(cells[c.C_CASH] + cells[c.C_VALUE]) / MONEY,
+            realised_pnl=cells[c.C_REALISED] / MONEY,
+            unrealised_pnl=(cells[c.C_VALUE] - cost) / MONEY,
+            fees=cells[c.C_FEES] / MONEY,
+            financing=cells[c.C_FINANCING] / MONEY,
+            exposure=cells[c.C_GROSS] / MONEY,
+            open_positions=tuple(position for position in positions if position.quantity),
+        )
+
+    def position(self, symbol: int, time: int) -> Position:
+        """What it holds of a symbol at the strategy's event at `time`."""
+        p = self._places.get(symbol) if self._places is not None else None
+        if p is None:
+            return Position(symbol=self._terms.symbols[symbol])
+        self.sync(time)
+        return self._position(p)
+
+    def quantity(self, symbol: int, time: int) -> int:
+        """Lots held of a symbol at the strategy's event at `time`, below zero for a short position."""
+        p = self._places.get(symbol) if self._places is not None else None
+        if p is None:
+            return 0
+        self.sync(time)
+        return self.positions.item(p, c.P_LOTS)
+
+    def entry_lots(self, symbol: int) -> int:
+        """Signed lots that working orders without a parent may still add to or take off a position."""
+        p = self._places.get(symbol) if self._places is not None else None
+        if p is None or not self.positions.item(p, c.P_WORKING):
+            return 0
+        return sum(
+            row[c.O_SIDE] * (row[c.O_LOTS] - row[c.O_FILLED])
+            for row in self.orders[: self.cells.item(c.C_ORDERS)].tolist()
+            if row[c.O_PLACE] == p and row[c.O_STATE] <= c.PARTIAL and not row[c.O_PARENT] and not row[c.O_REDUCE]
+        )
+
+    def equity(self, time: int) -> float:
+        """Equity in the account's currency at the strategy's event at `time`."""
+        if not self.active:
+            return self.rules.allocated_capital
+        self.sync(time)
+        return (self.cells.item(c.C_CASH) + self.cells.item(c.C_VALUE)) / MONEY
+
+    def working(self, time: int, symbol: int | None = None) -> tuple[Order, ...]:
+        """Orders that work, wait or are held, by id."""
+        if not self.active:
+            return ()
+        self.sync(time)
+        return tuple(
+            order
+            for i in range(self.cells.item(c.C_ORDERS))
+            if self.orders.item(i, c.O_STATE) <= c.PARTIAL
+            and (symbol is None or self.positions.item(self.orders.item(i, c.O_PLACE), c.P_SYMBOL) == symbol)
+            for order in (self._order(i),)
+        )
+
+    @property
+    def trading_state(self) -> TradingState:
+        """What the account may still do."""
+        return TRADING_STATES[self._shadow(c.C_STATE)] if self.active else TradingState.ACTIVE
+
+    def count(self, cell: int) -> int:
+        """One number of the account (`C_ORDER_COUNT` and so on), as of the strategy's event. Callable by any thread."""
+        return self._shadow(cell) if self.active else 0
+
+    @property
+    def final(self) -> Portfolio:
+        """What it held when it was last moved."""
+        return self.view()
+
+    @property
+    def kept(self) -> tuple[Event, ...]:
+        """What happened, if it was kept."""
+        return tuple(self.kept_events)
+
+    @property
+    def points(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Equity points, if they were kept: times in ns UTC, equity in units of money."""
+        joined = np.concatenate([np.zeros((0, 2), np.int64), *self.event_points])
+        return joined[:, 0].copy(), joined[:, 1].copy()
+
+    @property
+    def refusals(self) -> dict[Refusal, int]:
+        """How many orders were refused, by reason."""
+        return dict(self.refused_before or {})
+
+    def ledger_hash(self) -> str:
+        """Hash of all fills, in ticks, lots and cents."""
+        return self._digest.hexdigest() if self._digest is not None else hashlib.blake2b(digest_size=16).hexdigest()
+
+    @property
+    def equity_units(self) -> int:
+        """Equity in units of money, as of the strategy's last event."""
+        if not self.active:
+            return round(self.rules.allocated_capital * MONEY)
+        return self._shadow(c.C_CASH) + self._shadow(c.C_VALUE)
+
+    def performance(self, last_time: int) -> Performance:
+        """Its figures up to `last_time`, the close time of the strategy's last event; -1 if there was none."""
+        return self.scorecard.performance(
+            last_time=last_time,
+            equity=self.equity_units,
+            fees=self.count(c.C_FEES),
+            turnover=self.count(c.C_TURNOVER),
+            held_steps=self.count(c.C_HELD_STEPS),
+            steps=self.count(c.C_STEPS),
+            days_per_year=self._terms.days_per_year(self._tradable),
+        )
+
+    def check_symbol(self, order_id: int) -> None:
+        """Make sure that an order id is one.
+
+        Raises:
+            DataError: it is not.
+        """
+        if not self.active or not 0 < order_id < self.cells.item(c.C_NEXT_ID):
+            raise DataError(f"there is no order {order_id}; ctx.order gives the ids of those that there are")
+
+    # Tables.
+
+    # Across a restart.
+
+    def commit(self, time: int, strategy_state: Mapping[str, Any], entries: Mapping[int, int]) -> str | None:
+        """Record everything so far, with a checkpoint: the strategy has handled every event up to `time`, and been told everything.
+
+        Returns:
+            None, or why it is not durable: what was decided must not be acted on then.
+        """
+        assert self.journal is not None  # asked before
+        self.sync(time)
+        self._hand_over()
+        cells = self.cells[: c.C_CELLS].copy()
+        cells[c.C_RECORDS] = cells[c.C_POINTS] = 0  # they are with the checkpoint
+        values = {
+            "strategy": dict(strategy_state),
+            "entries": {str(symbol): count for symbol, count in entries.items()},
+            "groups": self._groups or {},
+            "refused": {str(reason): count for reason, count in (self.refused_before or {}).items()},
+            "first_time": self.first_time,
+        }
+        tables: list[NDArray[Any]] = [cells]
+        for table, rows in (
+            (self.orders, c.C_ORDERS),
+            (self.order_floats, c.C_ORDERS),
+            (self.positions, c.C_POSITIONS),
+            (self.position_floats, c.C_POSITIONS),
+            (self.held, c.C_LOTS),
+        ):
+            tables.append(table[: int(cells[rows])])
+        return self.journal.commit(time, pack_state(values, tables))
+
+    def resume(self, past: Past) -> tuple[dict[str, Any], dict[int, int]]:
+        """Take back what a journal knows.
+
+        Returns:
+            The strategy's state, and its entries by symbol.
+
+        Raises:
+            JournalError: the checkpoint cannot be read.
+        """
+        values, tables = unpack_state(past.state)
+        self._activate(int(tables[0][c.C_TIME]), bind=False)
+        self.cells[: c.C_CELLS] = tables[0]
+        self.first_time = values["first_time"]
+        self._groups = dict(values["groups"])
+        self.refused_before = {Refusal(reason): count for reason, count in values["refused"].items()}
+        for name, found in zip(("orders", "order_floats", "positions", "position_floats", "held"), tables[1:], strict=True):
+            table = getattr(self, name)
+            while len(found) + 4 > len(table) // 2:
+                table = _grown(table)
+            table[: len(found)] = found.view(table.dtype)
+            setattr(self, name, table)
+        assert self._places is not None  # made with the tables
+        for p in range(self.cells.item(c.C_POSITIONS)):
+            symbol = self.positions.item(p, c.P_SYMBOL)
+            self._places[symbol] = p
+            self.place_of[symbol] = p
+        journal, self.journal = self.journal, None  # it has these already
+        for records in past.records:
+            self._take_records(records)
+        for points in past.points:
+            self._take_points(points)
+        self.journal = journal
+        return values["strategy"], {int(symbol): count for symbol, count in values["entries"].items()}
+
+    def _activate(self, time: int, bind: bool = True) -> None:
+        self.cells = np.zeros(c.CELLS, np.int64)
+        capital = round(self.rules.allocated_capital * MONEY)
+        for cell in (c.C_CASH, c.C_PEAK, c.C_DAY_START):
+            self.cells[cell] = capital
+        self.cells[c.C_NEXT_ID] = 1
+        self.cells[c.C_EXPIRE] = c.NEVER
+        self.cells[c.C_MINUTE] = -1
+        self.cells[c.C_CHARGED] = time // c.DAY_NS
+        self.cells[c.X_HORIZON] = stepping.FIRST_HORIZON
+        self.cells[c.C_TIME] = time
+        self.first_time = time
+        self.orders = np.zeros((16, c.O_COLUMNS), np.int64)
+        self.order_floats = np.full((16, c.O_FLOATS), np.nan)
+        self.positions = np.zeros((4, c.P_COLUMNS), np.int64)
+        self.position_floats = np.zeros((4, c.P_FLOATS))
+        self.held = np.zeros((32, c.L_COLUMNS), np.int64)
+        self.records = np.zeros((256, c.R_COLUMNS), np.int64)
+        self.points_table = np.zeros((16, 2), np.int64)
+        self.place_of = np.full(len(self._terms.symbols), -1, np.int32)
+        self._places = {}
+        self._digest = hashlib.blake2b(digest_size=16)
+        days = self._terms.day_starts(self._tradable)
+        self.cells[c.C_DAY] = max(0, int(np.searchsorted(days, time - c.BAR_NS, side="right")) - 1)
+        salt = zlib.crc32(self._name.encode())
+        self._rules = self.rules.cells(self._limits, salt)
+        self._args = ()
+        self._submit, self._advance = stepping.submit.load(), stepping.advance.load()
+        self.active = True
+        if bind:
+            self._bind()
+
+    def _bind(self) -> None:
+        """Take hold of the window that the thread is in."""
+        segment, start, published, frame, event_time, events, _ = self._window.account_window()
+        if segment is not self._segment:
+            self._segment = segment
+            # What is restored from a journal has gone through steps that are now played again.
+            self.cells[c.C_CURSOR] = int(first_after(segment.close_time, start, published, self.cells.item(c.C_TIME)))
+        self._events = events
+        if len(self.points_table) < events + 2:
+            # A point at most for each event; one table for all windows of this size.
+            self._drop_points()
+            self.points_table = np.zeros((events + 2, 2), np.int64)
+        days = self._terms.day_starts(self._tradable)
+        self._args = (
+            self.cells, self.orders, self.order_floats, self.positions, self.position_floats, self.held, self.records,
+            self.records.view(np.float64), self.points_table, self._rules, self.place_of, self._own, days,
+            frame.ro_floats[0], frame.ro_counts[0], frame.base, segment.close_time, segment.stream, segment.row, published, event_time,
+        )  # fmt: skip
+
+    def _make_room(self) -> None:
+        """Take final records and points away, and let tables grow."""
+        self._hand_over()
+        orders = self.cells.item(c.C_ORDERS)
+        if orders + 4 > len(self.orders) // 2:
+            self.orders, self.order_floats = _grown(self.orders), _grown(self.order_floats)
+        if self.cells.item(c.C_LOTS) + len(self.orders) + 4 > len(self.held) // 2:
+            self.held = _grown(self.held)
+        room = stepping.SLACK + stepping.RECORDS_EACH * (len(self.orders) // 2 + 4) + len(self.positions)
+        if room > len(self.records) - self.cells.item(c.C_RECORDS) or len(self.records) < _BIG_RECORDS:
+            more = np.zeros((max(2 * len(self.records), room), c.R_COLUMNS), np.int64)
+            more[: len(self.records)] = self.records
+            self.records = more
+        self._bind()
+
+    def _room_for_one(self) -> None:
+        if self.cells.item(c.C_RECORDS) + stepping.SLACK + stepping.RECORDS_EACH * (self.cells.item(c.C_ORDERS) + 2) > len(
+            self.records
+        ):
+            self._make_room()
+
+    def _add_place(self, symbol: int, last: float, time: int) -> int:
+        self.sync(time)
+        p = self.cells.item(c.C_POSITIONS)
+        if p + 1 > len(self.positions) // 2:
+            self.positions, self.position_floats = _grown(self.positions), _grown(self.position_floats)
+            self._bind()
+        self.cells[c.C_POSITIONS] = p + 1
+        self.positions[p] = 0
+        self.positions[p, c.P_SYMBOL] = symbol
+        entry = self._terms.instruments[symbol]
+        self.position_floats[p] = last, entry.tick or 0.0, entry.lot, entry.min_notional
+        self.place_of[symbol] = p
+        assert self._places is not None  # made with the tables
+        self._places[symbol] = p
+        return p
+
+    def _shadow(self, cell: int) -> int:
+        """A cell as of the strategy's event: the account may have run ahead."""
+        return self.cells.item(cell + c.C_CELLS if self.cells.item(c.X_AHEAD) else cell)
+
+    def _final_records(self) -> int:
+        return self._shadow(c.C_RECORDS)
+
+    def _hand_over(self) -> None:
+        """Give away the records and points that are final."""
+        start, stop = self.cells.item(c.X_TAKEN), self._final_records() if self.silent else self._told
+        if stop > start:
+            rows = self.records[start:stop].copy()
+            self.cells[c.X_TAKEN] = stop
+            self._take_records(rows)
+        if not self.cells.item(c.X_AHEAD):
+            self._drop_points()
+
+    def _take_records(self, rows: NDArray[np.int64]) -> None:
+        data = ledger_bytes(rows, self._terms.ticks)
+        if data:
+            self._digest.update(data)
+        if self._keep:
+            self.kept_events.extend(self._decoder.decode(rows))
+        self.scorecard.add_records(rows)
+        if self.journal is not None:
+            self.journal.add_records(rows)
+
+    def _drop_points(self) -> None:
+        count = self.cells.item(c.C_POINTS)
+        if count:
+            points = self.points_table[:count].copy()
+            self.cells[c.C_POINTS] = 0
+            self._take_points(points)
+
+    def _take_points(self, points: NDArray[np.int64]) -> None:
+        if self._keep:
+            self.event_points.append(points)
+        self.scorecard.add_points(points)
+        if self.journal is not None:
+            self.journal.add_points(points)
+
+    def _refuse(self, reason: Refusal) -> RiskRefused:
+        if self.refused_before is None:
+            self.refused_before = {}
+        self.refused_before[reason] = self.refused_before.get(reason, 0) + 1
+        return RiskRefused(reason)
+
+    def _refuse_at(self, reason: Refusal, symbol: int, side: int, quantity: float, time: int) -> RiskRefused:
+        """Refuse what never came to the checks, and record it."""
+        self.sync(time)
+        self._room_for_one()
+        at = int(new_record(self.cells, self.records, c.REFUSED))
+        self.records[at, c.R_TIME], self.records[at, c.R_SYMBOL], self.records[at, c.R_SIDE] = time, symbol, side
+        self.records[at, c.R_A] = 1 + REASONS.index(reason)
+        self.records.view(np.float64)[at, c.R_F1] = quantity
+        self.cells[c.C_REFUSED] += 1
+        return self._refuse(reason)
+
+    def _is_allowed(self, symbol: int) -> bool:
+        allowed = self._limits.allowed_symbols
+        return allowed is None or self._terms.symbols[symbol] in allowed
+
+    def rounded(self, symbol: int, price: float | None, up: bool) -> float:
+        """An order's price on the grid of ticks; NaN for none."""
+        if price is None:
+            return _NAN
+        tick = self._terms.ticks.item(symbol)
+        return float(on_grid(price, tick, up)) if tick else price
+
+    def _group(self, name: str) -> int:
+        if self._groups is None:
+            self._groups = {}
+        return self._groups.setdefault(name, len(self._groups) + 1)
+
+    def _row(self, order_id: int, time: int) -> int:
+        """Row of an order that may still fill; -1 if there is none."""
+        if not self.active:
+            return -1
+        self.sync(time)
+        self._room_for_one()
+        for i in range(self.cells.item(c.C_ORDERS)):
+            if self.orders.item(i, c.O_ID) == order_id:
+                return i if self.orders.item(i, c.O_STATE) <= c.PARTIAL else -1
+        return -1
+
+    def _record(self, kind: int, time: int, i: int) -> int:
+        at = int(new_record(self.cells, self.records, kind))
+        p = self.orders.item(i, c.O_PLACE)
+        self.records[at, c.R_TIME] = time
+        self.records[at, c.R_ORDER] = self.orders[i, c.O_ID]
+        self.records[at, c.R_SYMBOL] = self.positions[p, c.P_SYMBOL]
+        self.records[at, c.R_SIDE] = self.orders[i, c.O_SIDE]
+        return at
+
+    def _position(self, p: int) -> Position:
+        row = self.positions[p].tolist()
+        lot = self.position_floats.item(p, c.P_LOT)
+        quantity = units(row[c.P_LOTS], lot)
+        return Position(
+            symbol=self._terms.symbols[row[c.P_SYMBOL]],
+            quantity=quantity,
+            average_price=row[c.P_COST] / MONEY / quantity if quantity else 0.0,
+            market_value=row[c.P_VALUE] / MONEY,
+            unrealised_pnl=(row[c.P_VALUE] - row[c.P_COST]) / MONEY,
+            realised_pnl=row[c.P_REALISED] / MONEY,
+            fees=row[c.P_FEES] / MONEY,
+        )
+
+    def _order(self, i: int) -> Order:
+        row, floats = self.orders[i].tolist(), self.order_floats[i].tolist()
+        p = row[c.O_PLACE]
+        lot, symbol = self.position_floats.item(p, c.P_LOT), self._terms.symbols[self.positions.item(p, c.P_SYMBOL)]
+        kind: OrderKind = KINDS[row[c.O_KIND]]
+        return Order(
+            id=row[c.O_ID],
+            client_order_id=self._decoder.client_order_id(row[c.O_ID]),
+            symbol=symbol,
+            side=_SIDES[row[c.O_SIDE]],
+            kind=kind,
+            state=STATES[row[c.O_STATE]],
+            quantity=units(row[c.O_LOTS], lot),
+            filled=units(row[c.O_FILLED], lot),
+            limit_price=given(floats[c.O_LIMIT]),
+            stop_price=given(floats[c.O_STOP]),
+            time_in_force=TIMES_IN_FORCE[row[c.O_TIF]],
+            reduce_only=bool(row[c.O_REDUCE]),
+            created_time=row[c.O_CREATED],
+            parent=row[c.O_PARENT],
+            reason=END_REASONS[0],
+        )
+
+
+def _grown(table: NDArray[Any]) -> NDArray[Any]:
+    """A table with room for twice as many rows, in both of its halves."""
+    half = len(table) // 2
+    more = np.zeros((4 * half, table.shape[1]), table.dtype)
+    more[:half] = table[:half]
+    more[2 * half : 3 * half] = table[half:]
+    return more

@@ -1,0 +1,1 @@
+"""What a strategy or the book holds: money, positions, trades, performance."""

@@ -1,0 +1,305 @@
+"""Desk: the strategy's side of its account: what an order needs of the moment, and where the strategy has to be stopped for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stratd.data.series import BarSeries
+from stratd.execution.account import Account
+from stratd.execution.records import Event
+from stratd.model import Interval, Order, OrderRequest, Position, RiskRefused, Side, TradingState
+from stratd.portfolio import cells as c
+from stratd.portfolio.portfolio import Portfolio
+from stratd.portfolio.sizing import Sizing, SizingInputs
+
+SETTLE: Final = -(1 << 30)
+"""What stands in the window's list of events where the strategy has to hear of something first."""
+
+_NAN: Final = float("nan")
+_YEAR_MINUTES: Final = 525_600
+
+
+class Clocked(Protocol):
+    """The part of the context that a desk needs."""
+
+    @property
+    def now(self) -> int:
+        """Close time of the event being handled, ns UTC."""
+        ...
+
+
+class Desk:
+    """Takes orders and signals from one strategy to its account.
+
+    Thread safety: belongs to the strategy's thread, as the account does.
+
+    Args:
+        series_of: the strategy's series of a symbol.
+        sizing: how signals become orders; None where they are only recorded.
+        bars_per_year: by interval, of the session's calendars.
+    """
+
+    __slots__ = (
+        "_days_per_year",
+        "_entries",
+        "_last_time",
+        "_lots",
+        "_planted",
+        "_rest",
+        "_series_of",
+        "_slots",
+        "_symbols",
+        "_value",
+        "account",
+        "sizing",
+    )
+
+    def __init__(
+        self,
+        account: Account,
+        symbols: Sequence[str],
+        lots: Sequence[float],
+        series_of: Callable[[int], Sequence[BarSeries]],
+        sizing: Sizing | None,
+        days_per_year: float,
+    ) -> None:
+        self.account = account
+        self.sizing = sizing
+        self._symbols = symbols
+        self._lots = lots
+        self._series_of = series_of
+        self._days_per_year = days_per_year
+        self._entries: dict[int, int] | None = None
+        self._slots: list[int] = []
+        self._rest: Iterator[int] = iter(())
+        self._planted = -1
+        self._value = 0
+        self._last_time = -1
+
+    # The window.
+
+    def begin_window(self, slots: list[int], rest: Iterator[int]) -> None:
+        """A window begins: `slots` are its events' numbers, `rest` the iterator over them that the thread uses."""
+        self._slots, self._rest = slots, rest
+        self._planted = -1
+        if self.account.active:
+            self._plant(self.account.open_window())
+
+    def end_window(self, last_time: int) -> None:
+        """The thread is through the window's events, of which the last was at `last_time` (ignored where there was none)."""
+        if self._slots:
+            self._last_time = last_time
+        if self.account.active:
+            self.account.close_window()
+
+    def handled_before(self, index: int, event_time: NDArray[np.int64]) -> int:
+        """Close time of the last event before the window's event `index`; -1 if there was none."""
+        return event_time.item(index - 1) if index > 0 else self._last_time
+
+    def take_entries(self, entries: dict[int, int]) -> None:
+        """Take back how often positions were entered, after a restart."""
+        self._entries = entries
+
+    @property
+    def entries(self) -> dict[int, int]:
+        """How often each symbol's position was entered."""
+        return self._entries or {}
+
+    def settle(self) -> tuple[int, int]:
+        """The thread has come to a planted stop. Returns the event's index, and what really stands there."""
+        index, value = self._planted, self._value
+        self._slots[index] = value
+        self._planted = -1
+        return index, value
+
+    def bring_to(self, time: int) -> None:
+        """Bring the account to an event that the thread has come to, and stop the thread at the next thing that it must hear of."""
+        if self.account.silent:
+            return
+        self._plant(self.account.advance(time, self._next_event(), ahead=True))
+
+    def go_on(self, time: int) -> None:
+        """The strategy has been told everything up to its event: run ahead, unless it has acted and a stop is planted."""
+        if self._planted < 0:
+            self._plant(self.account.advance(time, self._next_event(), ahead=True))
+
+    def untold(self) -> Iterator[Event]:
+        """What the strategy wants to hear of and has not been told of."""
+        return self.account.untold()
+
+    def _next_event(self) -> int:
+        # A list's iterator knows how much of it is left.
+        return len(self._slots) - self._rest.__length_hint__()  # type: ignore[attr-defined, no-any-return]
+
+    def _plant(self, index: int) -> None:
+        slots = self._slots
+        if self._planted >= 0:
+            slots[self._planted] = self._value
+            self._planted = -1
+        if index < len(slots):
+            self._planted, self._value = index, slots[index]
+            slots[index] = SETTLE
+
+    def _acted(self) -> None:
+        """The account's future has changed: hear of it at the first event of the next step."""
+        if not self.account.silent:
+            self._plant(self.account.cells.item(c.X_EVENT))
+
+    # Orders.
+
+    def submit(self, request: OrderRequest, symbol: int, current: BarSeries | None, time: int) -> int | RiskRefused:
+        """Check an order and take it in. `current` is the series whose bar is being handled."""
+        last, is_now = self._last(symbol, current, time)
+        number = self.account.submit(request, symbol, time, self._next_event(), last, is_now)
+        if number:
+            self._acted()
+        return number
+
+    def cancel(self, order_id: int, time: int) -> bool:
+        """Ask for an order to be cancelled. False if it works no more."""
+        self.account.check_symbol(order_id)
+        done = self.account.cancel(order_id, time)
+        self._changed(time)
+        return done
+
+    def amend(
+        self, order_id: int, time: int, quantity: float | None, limit_price: float | None, stop_price: float | None
+    ) -> bool | RiskRefused:
+        """Ask for an order to be changed. False if it works no more."""
+        self.account.check_symbol(order_id)
+        done = self.account.amend(order_id, time, quantity, limit_price, stop_price)
+        self._changed(time)
+        return done
+
+    def _changed(self, time: int) -> None:
+        if not self.account.silent:
+            self._plant(self.account.advance(time, self._next_event(), ahead=True))
+
+    def follow(
+        self,
+        symbol: int,
+        side: Side,
+        strength: float,
+        target_weight: float | None,
+        limit: float | None,
+        stop: float | None,
+        profit: float | None,
+        current: BarSeries | None,
+        time: int,
+        closes: Callable[[int], NDArray[np.float64]],
+        interval: Interval | None,
+    ) -> int | RiskRefused | str:
+        """Make the orders that a signal comes to.
+
+        Returns:
+            The order's id, why risk refused it, or why there was nothing to do.
+        """
+        sizing = self.sizing
+        assert sizing is not None  # asked before
+        account, lot = self.account, self._lots[symbol]
+        last, is_now = self._last(symbol, current, time)
+        lots = account.quantity(symbol, time)
+        entries = 0 if self._entries is None or lots == 0 else self._entries.get(symbol, 0)
+        pending = account.entry_lots(symbol)
+        if side is Side.FLAT:
+            if account.cancel_all(time, c.BY_STRATEGY, symbol):
+                self._changed(time)
+            if lots == 0:
+                return "nothing is held"
+            number = account.place(
+                symbol, -1 if lots > 0 else 1, c.MARKET, c.GTC, abs(lots) * lot, _NAN, _NAN, _NAN, _NAN, True, 0, c.NEVER, _NAN, _NAN,
+                time, self._next_event(), last, is_now,
+            )  # fmt: skip
+            if number:
+                self._acted()
+            return number
+        minutes = 1 if interval is None else interval.minutes
+        bars_per_year = _YEAR_MINUTES / minutes if self._days_per_year > 300 else self._days_per_year * 390 / minutes
+        have = (lots + pending) * lot
+        inputs = SizingInputs(
+            side,
+            strength,
+            last,
+            account.equity(time),
+            stop,
+            target_weight,
+            closes,
+            bars_per_year,
+            lot,
+            have,
+            max(entries, 1 if have else 0),
+        )
+        wanted = sizing.wanted(inputs)
+        if isinstance(wanted, str):
+            return wanted
+        change = wanted - have
+        if abs(change) < 0.5 * lot:
+            return "it is held already"
+        flips = have * wanted < 0 or wanted == 0.0
+        if flips:
+            # What protected the old position must not meet the new one.
+            account.cancel_all(time, c.BY_STRATEGY, symbol)
+            change = wanted - lots * lot
+        buys = change > 0
+        number = account.place(
+            symbol,
+            1 if buys else -1,
+            c.MARKET if limit is None else c.LIMIT,
+            c.GTC,
+            abs(change),
+            account.rounded(symbol, limit, not buys),
+            _NAN,
+            _NAN,
+            _NAN,
+            False,
+            0,
+            c.NEVER,
+            account.rounded(symbol, stop, not buys) if wanted * change > 0 else _NAN,
+            account.rounded(symbol, profit, buys) if wanted * change > 0 else _NAN,
+            time,
+            self._next_event(),
+            last,
+            is_now,
+        )
+        if number:
+            if self._entries is None:
+                self._entries = {}
+            self._entries[symbol] = entries + 1 if have and not flips else 1
+            self._acted()
+        elif flips:
+            self._changed(time)
+        return number
+
+    # Looking.
+
+    def position(self, symbol: int, time: int) -> Position:
+        """See `StrategyContext.position`."""
+        return self.account.position(symbol, time)
+
+    def portfolio(self, time: int) -> Portfolio:
+        """See `StrategyContext.portfolio`."""
+        return self.account.view(time)
+
+    def working(self, symbol: int | None, time: int) -> tuple[Order, ...]:
+        """See `StrategyContext.orders`."""
+        return self.account.working(time, symbol)
+
+    def trading_state(self, time: int) -> TradingState:
+        """See `StrategyContext.trading_state`."""
+        if self.account.active:
+            self.account.sync(time)
+        return self.account.trading_state
+
+    def _last(self, symbol: int, current: BarSeries | None, time: int) -> tuple[float, bool]:
+        """Last price of a symbol that the strategy sees, and whether it is the close of a bar that closed now."""
+        if current is not None and current.symbol_index == symbol:
+            return current._close.item(current._hi - 1), True
+        newest, price = -1, _NAN
+        for series in self._series_of(symbol):
+            if series._hi > 0 and (closed := series._close_time.item(series._hi - 1)) > newest:
+                newest, price = closed, series._close.item(series._hi - 1)
+        return price, newest == time

@@ -1,0 +1,181 @@
+"""The journal of one run of a session: opened afresh, or read and gone on with after a crash."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from stratd.core.clock import Clock, utc_text
+from stratd.errors import JournalError
+from stratd.execution.account_journal import ENDED, SESSION, AccountJournal, Past, read_past, unpack_state
+from stratd.execution.terms import TradingTerms
+from stratd.journal.claim import Claim
+from stratd.journal.entry import Entry
+from stratd.journal.journal import Journal
+from stratd.model import MONEY
+from stratd.portfolio.cells import C_CASH, C_ORDERS, C_VALUE, P_LOTS, P_SYMBOL
+from stratd.strategy.thread import StrategyThread
+from stratd.system.config import SessionConfig
+from stratd.system.result import RunOptions
+
+FILE_NAME: Final = "journal.sqlite3"
+_BESIDE: Final = ("", "-wal", "-shm", ".lock")
+
+
+def journal_path(config: SessionConfig, results: Path) -> Path:
+    """Where a session's journal is."""
+    if config.journal.path is not None:
+        return Path(config.journal.path).expanduser()
+    return results / config.session_name / FILE_NAME
+
+
+@dataclass(slots=True)
+class SessionJournal:
+    """A session's journal, open, and what it knew when it was opened.
+
+    Attributes:
+        durable: whether what is decided is on the disk before anybody acts on it.
+        pasts: by strategy, of the run that this one goes on with; empty for a new run.
+        plan: what becomes of each of them, in words.
+    """
+
+    journal: Journal
+    durable: bool
+    pasts: dict[str, Past]
+    plan: list[str]
+
+    def attach(self, threads: list[StrategyThread], on_restart: str) -> None:
+        """Give every account its way to the journal, and have it go on where it stopped.
+
+        Raises:
+            JournalError: a checkpoint cannot be read, or a strategy that is gone has something open.
+        """
+        names = {thread.name for thread in threads}
+        orphans = [name for name in self.pasts if name not in names]
+        left = [line for name in orphans for line in _open_items(self.pasts[name])]
+        if left:
+            raise JournalError(
+                f"{', '.join(orphans)} had {'; '.join(left)} and is not in the session any more; put it back, or begin a new journal "
+                f"by moving {self.journal.path} away",
+                path=str(self.journal.path),
+            )
+        for thread in threads:
+            account = thread.account
+            assert account is not None  # every strategy of a session has one
+            account.journal = AccountJournal(self.journal, thread.name, self.durable)
+            past = self.pasts.get(thread.name)
+            if past is not None and past.time >= 0:
+                thread.resume(past, on_restart)
+
+    def close(self, finished: bool) -> None:
+        """Write what is queued. `finished`: the session has come to its end, so that a later run begins anew.
+
+        Raises:
+            JournalError: something could not be written.
+        """
+        if finished:
+            self.journal.post([Entry("", ENDED, 0, b"")])
+        self.journal.close()
+
+
+def open_journal(
+    config: SessionConfig, options: RunOptions, results: Path, terms: TradingTerms, clock: Clock
+) -> SessionJournal | None:
+    """Open the journal of a run; None where the session keeps none.
+
+    A durable one is gone on with if its session had not ended; a finished one is kept beside it, under another name. One that is not
+    durable (a backtest) replaces what was there.
+
+    Raises:
+        JournalError: it cannot be opened or read, or belongs to a session with other symbols.
+    """
+    if not config.journal.enabled:
+        return None
+    path = journal_path(config, results)
+    durable = options.durable if config.journal.durable is None else config.journal.durable
+    about = {
+        "symbols": list(terms.symbols),
+        "ticks": [entry.tick for entry in terms.instruments],
+        "lots": [entry.lot for entry in terms.instruments],
+        "session": config.session_name,
+    }
+    if not durable:
+        _remove(path)
+    journal = Journal(path, durable=durable, session=config.session_name, clock=clock)
+    journal.open()
+    try:
+        session, pasts = read_past(journal.read())
+        if session is not None and session.get("ended"):
+            journal.close()
+            _set_aside(path)
+            session, pasts = None, {}
+            journal = Journal(path, durable=durable, session=config.session_name, clock=clock)
+            journal.open()
+        if session is None:
+            journal.post([Entry("", SESSION, 0, json.dumps(about).encode())])
+        else:
+            _check_same(session, about, path)
+    except BaseException:
+        journal.close()
+        raise
+    plan = [_plan_line(name, past, terms, config.journal.on_restart) for name, past in pasts.items() if past.time >= 0]
+    return SessionJournal(journal, durable, pasts, plan)
+
+
+def _check_same(session: dict[str, Any], about: dict[str, Any], path: Path) -> None:
+    changed = [key for key in ("symbols", "ticks", "lots") if session.get(key) != about[key]]
+    if changed:
+        raise JournalError(
+            f"was kept with other {' and '.join(changed)} than the session has now, so what it says cannot be gone on with; "
+            "put them back, or move the journal away to begin a new one",
+            path=str(path),
+        )
+
+
+def _open_items(past: Past) -> list[str]:
+    """What a strategy has open, in words."""
+    if past.time < 0:
+        return []
+    _, (cells, _, _, positions, *_) = unpack_state(past.state)
+    held = int((positions[:, P_LOTS] != 0).sum())
+    items = [f"{held} open positions"] if held else []
+    return [*items, f"{int(cells[C_ORDERS])} working orders"] if cells[C_ORDERS] else items
+
+
+def _plan_line(name: str, past: Past, terms: TradingTerms, on_restart: str) -> str:
+    _, (cells, _, _, positions, *_) = unpack_state(past.state)
+    held = [f"{int(row[P_LOTS])} lots of {terms.symbols[int(row[P_SYMBOL])]}" for row in positions if row[P_LOTS]]
+    equity = (int(cells[C_CASH]) + int(cells[C_VALUE])) / MONEY
+    does = {"resume": "goes on", "flatten": "closes everything and goes on", "hold": "keeps everything and takes no new order"}[
+        on_restart
+    ]
+    return (
+        f"{name} {does} after {utc_text(past.time)} with {', '.join(held) or 'no position'}, {int(cells[C_ORDERS])} working orders "
+        f"and equity {equity:,.2f}"
+    )
+
+
+def _remove(path: Path) -> None:
+    """Make room for a new journal, unless somebody writes the one that is there."""
+    if not path.exists():
+        return
+    claim = Claim(path)
+    claim.acquire()
+    try:
+        for ending in _BESIDE:
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+    finally:
+        claim.release()
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a finished journal under the next free number."""
+    number = 1
+    while (kept := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
+        number += 1
+    for ending in _BESIDE:
+        beside = path.with_name(path.name + ending)
+        if beside.exists():
+            beside.rename(kept.with_name(kept.name + ending))

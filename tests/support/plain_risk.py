@@ -1,0 +1,121 @@
+"""Risk of ADR 0007: what an order may be turned away for, and what makes an account stricter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from stratd.model import MINUTE_NS, MONEY, OrderRequest, Refusal
+from stratd.risk.limits import Policy, RiskLimits
+
+from .plain_book import Book
+from .plain_numbers import exact, to_lots
+from .plain_order import PlainOrder, sign_of
+
+STATES = ("active", "reducing", "halted")
+
+
+class PlainRisk:
+    """Keeps what the limits are judged by."""
+
+    def __init__(self, limits: RiskLimits, capital: int, leverage: float, allow_short: bool) -> None:
+        self.limits, self.leverage, self.allow_short = limits, exact(leverage), allow_short
+        self.state = "active"
+        self.highest = self.day_start = capital
+        self.day = -1
+        self.accepted: list[tuple[int, tuple[object, ...]]] = []  # time, what makes a duplicate
+
+    # Before an order.
+
+    def reasons(
+        self, request: OrderRequest, time: int, book: Book, seen: Mapping[str, Fraction], working: Sequence[PlainOrder]
+    ) -> set[str]:
+        """Every reason to turn an order away. `seen` has the last price of each symbol."""
+        found: set[str] = set()
+        if self.state == "halted":
+            found.add(Refusal.HALTED)
+        limits, holding = self.limits, book.holdings.get(request.symbol)
+        if holding is None or (limits.allowed_symbols is not None and request.symbol not in limits.allowed_symbols):
+            return found | {Refusal.SYMBOL}
+        lots, held, sign = to_lots(request.quantity, holding.instrument), holding.lots, sign_of(request.side)
+        if lots == 0:
+            return found | {Refusal.ZERO_LOTS}
+        against = max(0, -held * sign)  # lots of the position that it could take off
+        reduce_only = request.reduce_only or (sign < 0 and not self.allow_short)
+        reduces = reduce_only or lots <= against
+        if self.state == "reducing" and not reduces:
+            found.add(Refusal.REDUCING)
+        if reduce_only and not against:
+            found.add(Refusal.NOTHING_TO_REDUCE if request.reduce_only else Refusal.SHORT)
+        if request.symbol not in seen:
+            return found | {Refusal.NO_PRICE}
+        lot, last = exact(holding.instrument.lot), seen[request.symbol]
+        after = held + sign * (min(lots, against) if reduce_only else lots)
+        worth = lots * lot * last
+        if worth < exact(holding.instrument.min_notional) and not (against and lots == against):
+            found.add(Refusal.MIN_NOTIONAL)
+        grows = abs(after) > abs(held)
+        for limit, number, reason, counts in (
+            (limits.max_order_quantity, lots * lot, Refusal.ORDER_QUANTITY, True),
+            (limits.max_order_notional, worth, Refusal.ORDER_NOTIONAL, True),
+            (limits.max_position_quantity, abs(after) * lot, Refusal.POSITION_QUANTITY, grows),
+            (limits.max_position_notional, abs(after) * lot * last, Refusal.POSITION_NOTIONAL, grows),
+        ):
+            if limit is not None and counts and number > exact(limit):
+                found.add(reason)
+        found |= self._by_time(request, time)
+        if limits.price_band_fraction is not None:
+            for price in (request.limit_price, request.stop_price):
+                if price is not None and abs(exact(price) - last) > exact(limits.price_band_fraction) * last:
+                    found.add(Refusal.PRICE_BAND)
+        if not reduces and self._needs(lots * lot * last, book, seen, working) > book.equity * self.leverage / MONEY:
+            found.add(Refusal.BUYING_POWER)
+        return found
+
+    def _by_time(self, request: OrderRequest, time: int) -> set[str]:
+        found: set[str] = set()
+        rate = self.limits.max_orders_per_minute
+        if rate is not None and sum(at // MINUTE_NS == time // MINUTE_NS for at, _ in self.accepted) >= rate:
+            found.add(Refusal.ORDER_RATE)
+        if self.limits.refuse_duplicates and (time, _likeness(request)) in self.accepted:
+            found.add(Refusal.DUPLICATE)
+        return found
+
+    def _needs(self, worth: Fraction, book: Book, seen: Mapping[str, Fraction], working: Sequence[PlainOrder]) -> Fraction:
+        held = sum((Fraction(abs(holding.value), MONEY) for holding in book.holdings.values()), Fraction(0))
+        for order in working:
+            holding = book.holdings[order.symbol]
+            against = max(0, -holding.lots * order.sign)
+            if order.parent is None and not order.reduces and order.rest > against:
+                held += order.rest * exact(order.instrument.lot) * seen[order.symbol]
+        return held + worth
+
+    def accept(self, request: OrderRequest, time: int) -> None:
+        self.accepted.append((time, _likeness(request)))
+
+    # While it runs.
+
+    def watch(self, time: int, open_time: int, book: Book) -> bool:
+        """After the marks of a step: whether the state became stricter."""
+        equity, limits = book.equity, self.limits
+        self.highest = max(self.highest, equity)
+        passed = []
+        if limits.daily_loss_fraction is not None and self.day_start - equity > exact(limits.daily_loss_fraction) * self.day_start:
+            passed.append(limits.daily_loss_policy)
+        if limits.drawdown_fraction is not None and self.highest - equity > exact(limits.drawdown_fraction) * self.highest:
+            passed.append(limits.drawdown_policy)
+        if limits.consecutive_losses is not None and book.losses_in_a_row >= limits.consecutive_losses:
+            passed.append(limits.consecutive_losses_policy)
+        held = sum(abs(holding.value) for holding in book.holdings.values())
+        if limits.exposure_fraction is not None and held > exact(limits.exposure_fraction) * equity:
+            passed.append(limits.exposure_policy)
+        wanted = "halted" if Policy.HALT in passed else "reducing" if passed else "active"
+        if STATES.index(wanted) <= STATES.index(self.state):
+            return False
+        self.state = wanted
+        return True
+
+
+def _likeness(request: OrderRequest) -> tuple[object, ...]:
+    prices = (request.limit_price, request.stop_price, request.trail_amount, request.trail_fraction)
+    return (request.symbol, request.side, request.kind, request.quantity, *prices)
