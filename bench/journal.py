@@ -24,7 +24,7 @@ PER_SECOND: Final = 12_000.0
 POSTS: Final = 4_000
 PRODUCERS: Final = 16
 PAYLOAD: Final = bytes(120)  # an order's record
-DIRECTORY: Final = support.OUT / "journal"
+DIRECTORY: Final = support.OUT / f"journal_{os.getpid()}"  # a second run at the same time must not remove the files of the first
 
 
 def p99(times_ns: list[int]) -> float:

@@ -2,9 +2,9 @@
 
     python bench/run.py [NAME ...] --date 2024-11-21
 
-Names: w1, w2, gate, symbols, memory, startup, provider, indicators, indicator_memory, indicator_kernels, peers; all of them
-where none is given. What the other benches found last stays in the table. With --short (little data) or without --date the
-table is only printed.
+Names: w1, w2, orders, book, gate, symbols, memory, startup, provider, containers, journal, indicators, indicator_memory,
+indicator_kernels, peers, peer_orders; all of them where none is given. What the other benches found last stays in the table.
+With --short (little data) or without --date the table is only printed.
 """
 
 from __future__ import annotations
@@ -24,16 +24,26 @@ import support
 SCRIPTS: Final = {
     "w1": "w1.py",
     "w2": "w2.py",
+    "orders": "orders.py",
+    "book": "book.py",
     "gate": "gate.py",
     "symbols": "symbols.py",
     "memory": "memory.py",
     "startup": "startup.py",
     "provider": "provider_memory.py",
+    "containers": "containers.py",
+    "journal": "journal.py",
     "indicators": "indicators.py",
     "indicator_memory": "indicator_memory.py",
     "indicator_kernels": "indicator_kernels.py",
     "peers": "comparison.py",
+    "peer_orders": "comparison_orders.py",
 }
+PREFIXES: Final = {name: (f"{name}_",) for name in SCRIPTS} | {
+    "orders": ("w1_orders_", "w1_microseconds_per_order", "w2_orders_"),
+    "peers": ("peer_",),
+}
+"""How the claims of each bench begin. The longest beginning counts: `w1_orders_count` is none of w1's."""
 README: Final = support.BENCH / "README.md"
 START: Final = "<!-- table: written by bench/run.py -->"
 END: Final = "<!-- end of table -->"
@@ -82,14 +92,23 @@ def kept(readme: str) -> list[tuple[str, ...]]:
     return [tuple(cell.strip() for cell in line.strip().strip("|").split("|")) for line in table[2:]]
 
 
+def prefix_of(claim: str) -> str:
+    """The longest of `PREFIXES` that a claim begins with.
+
+    Raises:
+        ValueError: it begins with none, so that its row would stay in the table for ever.
+    """
+    found = [prefix for every in PREFIXES.values() for prefix in every if claim.startswith(prefix)]
+    if not found:
+        raise ValueError(f"claim {claim!r} is of no bench: PREFIXES in {Path(__file__).name} says how the claims of each begin")
+    return max(found, key=len)
+
+
 def renewed(old: Sequence[tuple[str, ...]], new: Sequence[tuple[str, ...]], prefixes: Sequence[str]) -> list[tuple[str, ...]]:
     """The old rows with those of the benches that have run (`prefixes` of their claims) replaced, in the order of SCRIPTS."""
-    stay = [cells for cells in old if not cells[0].startswith(tuple(prefixes))]
-    order = [PREFIXES[name] for name in SCRIPTS]
-    return sorted([*stay, *new], key=lambda cells: next(i for i, prefix in enumerate(order) if cells[0].startswith(prefix)))
-
-
-PREFIXES: Final = {name: {"peers": "peer_"}.get(name, f"{name}_") for name in SCRIPTS}
+    stay = [cells for cells in old if prefix_of(cells[0]) not in prefixes]
+    order = {prefix: i for i, name in enumerate(SCRIPTS) for prefix in PREFIXES[name]}
+    return sorted([*stay, *new], key=lambda cells: order[prefix_of(cells[0])])
 
 
 def rewritten(readme: str, table: str, machine: str) -> str:
@@ -159,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{aligned(rows)}\n\n{about}")
     if options.date and not options.short:
         text = README.read_text()
-        merged = renewed(kept(text), rows, [PREFIXES[name] for name in names])
+        merged = renewed(kept(text), rows, [prefix for name in names for prefix in PREFIXES[name]])
         README.write_text(rewritten(text, markdown(merged), about))
     return 0
 

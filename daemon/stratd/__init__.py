@@ -1,9 +1,13 @@
 """stratd: a live multi-strategy trading daemon.
 
-    model/       immutable values: interval, stream, instrument, bar, signal
-    core/        mechanisms without trading: kernels, clock, parking
+    model/       immutable values: interval, stream, instrument, bar, signal, order, fill
+    core/        mechanisms without trading: kernels, clock, parking, containers
+    journal/     the durable record
     data/        the market side: SessionData, event log, DataProcessor (LOOP ONE: data/processor.py)
     indicators/  indicators computed on blocks
+    portfolio/   positions and money, sizing, performance
+    risk/        what may not be done
+    execution/   orders, matching, accounts, the book
     strategy/    what users write, and the thread that runs it (LOOP TWO: strategy/thread.py)
     feeds/       where bars come from
     telemetry/   metrics and logs
@@ -23,7 +27,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from stratd.indicators import EMA, RSI, SMA, Highest, Lowest
-    from stratd.model import Bar, BarFlags, Instrument, Interval, Side, Signal, Stream
+    from stratd.model import Bar, BarFlags, Fill, Instrument, Interval, RiskRefused, Side, Signal, Stream
     from stratd.strategy.base import Strategy
     from stratd.strategy.context import StrategyContext
     from stratd.strategy.params import StrategyParams
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "Bar": "stratd.model",
     "BarFlags": "stratd.model",
+    "Fill": "stratd.model",
+    "RiskRefused": "stratd.model",
     "Instrument": "stratd.model",
     "Interval": "stratd.model",
     "Side": "stratd.model",
@@ -52,10 +58,12 @@ __all__ = [
     "SMA",
     "Bar",
     "BarFlags",
+    "Fill",
     "Highest",
     "Instrument",
     "Interval",
     "Lowest",
+    "RiskRefused",
     "Side",
     "Signal",
     "Strategy",

@@ -4,19 +4,25 @@ Hypothesis: what did better than its peers goes on doing so for a while. (N. Jeg
 Winners and Selling Losers, Journal of Finance, 1993; they measured months. Over minutes to days the effect is weaker
 and can turn round.)
 
-Risks: winners fall together when the market turns (momentum crashes). The symbols of one sector are one bet. Each
-change trades up to `top` symbols twice, so costs decide. Returns are counted in bars: a symbol with gaps is measured over
-a longer time than the others.
+Risks: winners fall together when the market turns (momentum crashes), and no stop limits that: only the next ranking does. The
+symbols of one sector are one bet. Each change trades up to `top` symbols twice, so costs decide. Returns are counted in
+bars: a symbol with gaps is measured over a longer time than the others.
+
+Sizing is its own: each symbol is bought to the weight `invested` / `top`, and not traded again until it leaves. What leaves is sold
+and what comes is bought at the same time, so until the sales are filled both count: with `invested` above half of the
+account's leverage, a change of all symbols at once is refused in part. What is refused, in or out, is tried again at the next
+ranking.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from stratd import Interval, Side, Strategy, StrategyContext, StrategyParams
 from stratd.indicators import ROC
+from stratd.model import RiskRefused
 
 
 class CrossSectionalMomentumParams(StrategyParams):
@@ -30,6 +36,13 @@ class CrossSectionalMomentumParams(StrategyParams):
         20, ge=1, le=5000, json_schema_extra={"search": [5, 20, 60]}, description="slices from one ranking to the next"
     )
     top: int = Field(3, ge=1, le=500, json_schema_extra={"search": [1, 3, 5]}, description="how many symbols to hold")
+    invested: float = Field(
+        1.0,
+        gt=0,
+        le=4,
+        json_schema_extra={"search": [0.5, 1.0]},
+        description="sum of the weights of all that is held, over equity",
+    )
     only_rising: bool = Field(True, description="hold only symbols whose return is above zero, cash for the rest")
 
 
@@ -70,9 +83,21 @@ class CrossSectionalMomentum(Strategy[CrossSectionalMomentumParams]):
         chosen = {symbol: change for change, symbol in rising[: max(0, params.top - len(kept))]}
         for symbol in self._held:
             if symbol not in chosen and symbol not in kept:
-                ctx.signal(symbol, Side.FLAT, reason=f"no longer among the first {params.top}")
+                done = ctx.signal(symbol, Side.FLAT, reason=f"no longer among the first {params.top}")
+                if isinstance(done, RiskRefused):
+                    kept.append(symbol)
         for rank, (symbol, change) in enumerate(chosen.items(), start=1):
             if symbol not in self._held:
                 reason = f"rank {rank} of {len(ranked)}: {change:+.2f} % in {params.lookback} bars"
-                ctx.signal(symbol, Side.BUY, reason=reason, target_weight=1 / params.top)
-        self._held = kept + list(chosen)
+                done = ctx.signal(symbol, Side.BUY, reason=reason, target_weight=params.invested / params.top)
+                if isinstance(done, RiskRefused):
+                    continue
+            kept.append(symbol)
+        self._held = kept
+
+    def save_state(self) -> dict[str, Any]:
+        return {"held": [*self._held], "wait": self._wait}
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        self._held = [symbol for symbol in state["held"] if symbol in self._returns]
+        self._wait = state["wait"]

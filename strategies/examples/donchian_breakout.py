@@ -5,20 +5,24 @@ begin with one. (R. Donchian's channel rule; the "turtles" traded 20 bars in and
 
 Risks: most breakouts fail. It loses often and little, and lives on a few large moves, so it must be held through long
 drawdowns and a run cut short says nothing. In fast markets it buys far above the channel. The stop it asks for is a
-distance in average true ranges: gaps jump over it. When the stop is hit it stays out only until the next breakout, of
-which it knows once its own exit rule has fired.
+distance in average true ranges: gaps jump over it. When the stop was hit it is out until the next close above the channel, which
+may come soon. There is no target: the large moves pay for the rest. An entry that is refused is let go until the exit rule
+would have ended it; an exit that is refused is tried again at the next bar that closes below the channel.
+
+Sizing: `fixed_risk` fits, so that a stop costs the same whatever its distance.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from stratd import Interval, Side, Strategy, StrategyContext, StrategyParams
 from stratd.data.series import BarSeries
 from stratd.indicators import ATR, Highest, IndicatorHandle, Lowest
+from stratd.model import Fill, RiskRefused
 
 
 class DonchianBreakoutParams(StrategyParams):
@@ -71,9 +75,8 @@ class DonchianBreakout(Strategy[DonchianBreakoutParams]):
         if channel.long:
             floor = channel.lower[-2]
             if close < floor:
-                channel.long = False
                 reason = f"close {close:g} below {floor:g}, the low of {self.params.exit_period} bars"
-                self.ctx.signal(symbol, Side.FLAT, reason=reason)
+                channel.long = isinstance(self.ctx.signal(symbol, Side.FLAT, reason=reason), RiskRefused)
         elif close > (ceiling := channel.upper[-2]):
             channel.long = True
             stop = close - self.params.stop_atr * channel.range.value
@@ -83,3 +86,16 @@ class DonchianBreakout(Strategy[DonchianBreakoutParams]):
                 reason=f"close {close:g} above {ceiling:g}, the high of {self.params.entry_period} bars",
                 stop_price=stop if stop > 0 else None,
             )
+
+    def on_fill(self, fill: Fill) -> None:
+        # What is held counts; while nothing is held and an order still works, it is as it was.
+        held = self.ctx.position(fill.symbol).quantity != 0
+        if held or not self.ctx.orders(fill.symbol):
+            self._channels[fill.symbol].long = held
+
+    def save_state(self) -> dict[str, Any]:
+        return {"long": [symbol for symbol, channel in self._channels.items() if channel.long]}
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        for symbol, channel in self._channels.items():
+            channel.long = symbol in state["long"]

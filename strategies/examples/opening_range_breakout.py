@@ -5,21 +5,22 @@ afterwards is in a hurry and goes on for a part of the day. (T. Crabel, Day Trad
 Opening Range Breakout, 1990.)
 
 Risks: days without direction break out of both sides; there is one trade per session, so it does not chase the second. The
-stop lies at the other end of the range: a wide range risks much on one trade. Slippage is worst where
+stop lies at the other end of the range: a wide range risks much on one trade, unless sizing is by `fixed_risk`. A target
+(`target_ranges`) makes gains more frequent and cuts the days that go on. Slippage is worst where
 everybody sees the same level. For a 24/7 symbol the session is the UTC day, whose open means little.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from stratd import Bar, Interval, Side, Strategy, StrategyContext, StrategyParams
 from stratd.data.series import BarSeries
 from stratd.indicators import HandleGroup, OpeningRange
-from stratd.model import MINUTE_NS
+from stratd.model import MINUTE_NS, Fill, RiskRefused
 
 
 class OpeningRangeBreakoutParams(StrategyParams):
@@ -30,6 +31,13 @@ class OpeningRangeBreakoutParams(StrategyParams):
     )
     exit_minutes: int = Field(10, ge=1, le=240, description="be flat so many minutes before the session's close")
     allow_short: bool = Field(True, description="also sell a close below the range")
+    target_ranges: float = Field(
+        0.0,
+        ge=0,
+        le=20,
+        json_schema_extra={"search": [0.0, 1.0, 2.0]},
+        description="target, in heights of the range beyond its edge; 0: none, hold until shortly before the close",
+    )
 
     @model_validator(mode="after")
     def _minutes_fit_the_interval(self) -> OpeningRangeBreakoutParams:
@@ -84,7 +92,7 @@ class OpeningRangeBreakout(Strategy[OpeningRangeBreakoutParams]):
     def _begin(self, symbol: str, day: _Day, bar: Bar, session: tuple[int, int]) -> None:
         self._leave(symbol, day, "held over: the last session gave no bar to leave at")
         # When trading begins in the middle of a session, part of that session's range was not seen.
-        day.may_enter = day.open_time != 0 or bar.open_time == session[0]
+        day.may_enter = day.side is Side.FLAT and (day.open_time != 0 or bar.open_time == session[0])
         day.open_time, day.close_time = session
 
     def _enter(self, symbol: str, day: _Day, bar: Bar) -> None:
@@ -99,9 +107,35 @@ class OpeningRangeBreakout(Strategy[OpeningRangeBreakoutParams]):
             return
         day.may_enter = False
         reason = f"close {bar.close:g} outside the opening range at {level:g}"
-        self.ctx.signal(symbol, day.side, reason=reason, stop_price=stop)
+        prices = {"stop_price": stop}
+        target = level + (level - stop) * self.params.target_ranges
+        # The close may lie beyond the target already, as it does without one. Then the day is held to its end.
+        if target > bar.close if day.side is Side.BUY else 0 < target < bar.close:
+            prices["take_profit_price"] = target
+        self.ctx.signal(symbol, day.side, reason=reason, **prices)
 
     def _leave(self, symbol: str, day: _Day, reason: str) -> None:
-        if day.side is not Side.FLAT:
+        # An exit that is refused is tried again at the next bar that asks for one.
+        if day.side is not Side.FLAT and not isinstance(self.ctx.signal(symbol, Side.FLAT, reason=reason), RiskRefused):
             day.side = Side.FLAT
-            self.ctx.signal(symbol, Side.FLAT, reason=reason)
+
+    def on_fill(self, fill: Fill) -> None:
+        # What is held counts; while nothing is held and an order still works, it is as it was.
+        held = self.ctx.position(fill.symbol).quantity
+        if held != 0:
+            self._days[fill.symbol].side = Side.BUY if held > 0 else Side.SELL
+        elif not self.ctx.orders(fill.symbol):
+            self._days[fill.symbol].side = Side.FLAT
+
+    def save_state(self) -> dict[str, Any]:
+        return {
+            symbol: {"open": day.open_time, "close": day.close_time, "may_enter": day.may_enter, "side": day.side.value}
+            for symbol, day in self._days.items()
+        }
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        for symbol, day in self._days.items():
+            if symbol in state:
+                saved = state[symbol]
+                day.open_time, day.close_time = saved["open"], saved["close"]
+                day.may_enter, day.side = saved["may_enter"], Side(saved["side"])

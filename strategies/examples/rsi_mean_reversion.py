@@ -4,20 +4,23 @@ Hypothesis: over short spans liquidity, not news, moves prices too far; who buys
 price comes back. Within a rising trend (close above a long average) falls are more often hurry than news.
 
 Risks: gains are small and frequent, losses rare and large: the fall that does not come back is the one that breaks the
-trend filter only after the purchase. `max_bars` limits the time in a losing position, not its loss; there is no stop.
-The rule is crowded, and fees eat much of what a short interval leaves.
+trend filter only after the purchase. `max_bars` limits the time in a losing position, the stop its loss, as far as gaps
+let it. The stop lies far away, because one that is near sells what the rule has just bought; when it was hit, the next purchase
+takes another fall. The rule is crowded, and fees eat much of what a short interval leaves. An entry that is refused is let go
+until the exit rules would have ended it; an exit that is refused is tried again at the next bar at which they would.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from stratd import RSI, SMA, Interval, Side, Strategy, StrategyContext, StrategyParams
 from stratd.data.series import BarSeries
-from stratd.indicators import IndicatorHandle
+from stratd.indicators import ATR, IndicatorHandle
+from stratd.model import Fill, RiskRefused
 
 
 class RsiMeanReversionParams(StrategyParams):
@@ -31,6 +34,10 @@ class RsiMeanReversionParams(StrategyParams):
         100, ge=2, le=5000, json_schema_extra={"search": [50, 100, 200]}, description="bars of the trend's average"
     )
     max_bars: int = Field(40, ge=1, le=10_000, description="leave after so many bars in any case")
+    atr_period: int = Field(14, ge=1, le=500, description="bars of the average true range")
+    stop_atr: float = Field(
+        3.0, ge=0, le=20, json_schema_extra={"search": [0.0, 3.0, 5.0]}, description="stop, in average true ranges; 0: no stop"
+    )
 
     @model_validator(mode="after")
     def _recovered_exceeds_oversold(self) -> RsiMeanReversionParams:
@@ -44,8 +51,9 @@ class _Watch:
     bars: BarSeries
     rsi: IndicatorHandle
     trend: IndicatorHandle
+    range: IndicatorHandle
     before: float = float("nan")  # RSI at the bar before
-    entered: int = -1  # number of the bar it was bought at; -1: flat
+    age: int = -1  # bars it was called for since it was bought; -1: flat
 
 
 class RsiMeanReversion(Strategy[RsiMeanReversionParams]):
@@ -55,12 +63,13 @@ class RsiMeanReversion(Strategy[RsiMeanReversionParams]):
 
     def setup(self, ctx: StrategyContext) -> None:
         params = self.params
-        lookback = max(params.rsi_period + 1, params.trend_period)
+        lookback = max(params.rsi_period + 1, params.trend_period, params.atr_period + 1)
         self._watches = {
             symbol: _Watch(
                 ctx.bars(symbol, params.interval),
                 ctx.indicator(RSI(params.rsi_period), symbol, params.interval, name="rsi"),
                 ctx.indicator(SMA(params.trend_period), symbol, params.interval, name="trend"),
+                ctx.indicator(ATR(params.atr_period), symbol, params.interval, name="range"),
             )
             for symbol in ctx.subscribe(params.symbols, params.interval, lookback=lookback)
         }
@@ -69,14 +78,46 @@ class RsiMeanReversion(Strategy[RsiMeanReversionParams]):
         params, watch = self.params, self._watches[symbol]
         now, before = watch.rsi.value, watch.before
         watch.before = now
-        if watch.entered < 0:
+        if watch.age < 0:
             # The crossing, not the level: a market that keeps falling is bought once, and one that never moved (RSI 0) never.
-            if before >= params.oversold > now and float(watch.bars.close[-1]) > watch.trend.value:
-                watch.entered = watch.bars.count
-                self.ctx.signal(symbol, Side.BUY, reason=f"RSI fell to {now:.1f} above the trend's average")
-        elif now > params.recovered:
-            watch.entered = -1
-            self.ctx.signal(symbol, Side.FLAT, reason=f"RSI recovered to {now:.1f}")
-        elif watch.bars.count - watch.entered >= params.max_bars:
-            watch.entered = -1
-            self.ctx.signal(symbol, Side.FLAT, reason=f"not recovered within {params.max_bars} bars")
+            close = float(watch.bars.close[-1])
+            if before >= params.oversold > now and close > watch.trend.value:
+                watch.age = 0
+                stop = close - params.stop_atr * watch.range.value
+                self.ctx.signal(
+                    symbol,
+                    Side.BUY,
+                    reason=f"RSI fell to {now:.1f} above the trend's average",
+                    stop_price=stop if 0 < stop < close else None,
+                )
+            return
+        watch.age += 1
+        if now > params.recovered:
+            self._leave(symbol, watch, f"RSI recovered to {now:.1f}")
+        elif watch.age >= params.max_bars:
+            self._leave(symbol, watch, f"not recovered within {params.max_bars} bars")
+
+    def _leave(self, symbol: str, watch: _Watch, reason: str) -> None:
+        if not isinstance(self.ctx.signal(symbol, Side.FLAT, reason=reason), RiskRefused):
+            watch.age = -1
+
+    def on_fill(self, fill: Fill) -> None:
+        watch = self._watches[fill.symbol]
+        # What is held counts; while nothing is held and an order still works, it is as it was.
+        if self.ctx.position(fill.symbol).quantity != 0:
+            watch.age = max(0, watch.age)
+        elif not self.ctx.orders(fill.symbol):
+            watch.age = -1
+
+    def save_state(self) -> dict[str, Any]:
+        return {
+            symbol: {"before": None if watch.before != watch.before else watch.before, "age": watch.age}
+            for symbol, watch in self._watches.items()
+        }
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        for symbol, watch in self._watches.items():
+            if symbol in state:
+                before = state[symbol]["before"]
+                watch.before = float("nan") if before is None else before
+                watch.age = state[symbol]["age"]

@@ -4,18 +4,23 @@ Hypothesis: prices trend; a fast average above a slow one says that buyers have 
 for some more.
 
 Risks: in a market that goes nowhere the averages cross back and forth, and each round trip costs spread and fees. It is
-late by design, on the way in and on the way out, and has no stop: a gap against the position is taken in full.
-It assumes that its signals are followed.
+late by design, on the way in and on the way out. Unless `stop_fraction` sets one it has no stop, and a gap is taken in full
+with one too.
+
+It assumes that its signals are followed: one that is refused, in or out, is not given again before the averages have crossed
+back and anew. With a stop it also hears of fills: when the stop was hit it is out, even while the fast average is still above,
+and waits for the next cross.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from stratd import SMA, Interval, Side, Strategy, StrategyContext, StrategyParams
 from stratd.indicators import IndicatorHandle
+from stratd.model import Fill
 
 
 class SimpleMaCrossParams(StrategyParams):
@@ -24,6 +29,13 @@ class SimpleMaCrossParams(StrategyParams):
     fast_period: int = Field(10, ge=1, le=1000, json_schema_extra={"search": [5, 10, 20]}, description="bars of the fast average")
     slow_period: int = Field(
         20, ge=2, le=5000, json_schema_extra={"search": [20, 50, 100]}, description="bars of the slow average"
+    )
+    stop_fraction: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        json_schema_extra={"search": [0.0, 0.01, 0.03]},
+        description="how far the stop lies below the close bought at, as a fraction of it; 0: no stop",
     )
 
     @model_validator(mode="after")
@@ -59,6 +71,9 @@ class SimpleMaCross(Strategy[SimpleMaCrossParams]):
             )
             for symbol in ctx.subscribe(params.symbols, params.interval, lookback=params.slow_period)
         }
+        if params.stop_fraction > 0:
+            # Only then: an account whose strategy need not hear of fills costs less.
+            ctx.on(Fill, self._heed)
 
     def on_bars(self, symbol: str, interval: Interval) -> None:
         # Kept bare: nothing is allocated here unless a signal is emitted.
@@ -69,7 +84,31 @@ class SimpleMaCross(Strategy[SimpleMaCrossParams]):
         if now > 0.0:
             if before <= 0.0 and not pair.long:
                 pair.long = True
-                self.ctx.signal(symbol, Side.BUY, reason="the fast average went above the slow one")
+                reason = "the fast average went above the slow one"
+                self.ctx.signal(symbol, Side.BUY, reason=reason, stop_price=self._stop_price(symbol, interval))
         elif now < 0.0 and before >= 0.0 and pair.long:
             pair.long = False
             self.ctx.signal(symbol, Side.FLAT, reason="the fast average went below the slow one")
+
+    def _stop_price(self, symbol: str, interval: Interval) -> float | None:
+        fraction = self.params.stop_fraction
+        return float(self.ctx.bars(symbol, interval).close[-1]) * (1 - fraction) if fraction > 0 else None
+
+    def _heed(self, fill: Fill) -> None:
+        # What is held counts; while nothing is held and an order still works, it is as it was.
+        held = self.ctx.position(fill.symbol).quantity != 0
+        if held or not self.ctx.orders(fill.symbol):
+            self._pairs[fill.symbol].long = held
+
+    def save_state(self) -> dict[str, Any]:
+        return {
+            symbol: {"before": None if pair.before != pair.before else pair.before, "long": pair.long}
+            for symbol, pair in self._pairs.items()
+        }
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        for symbol, pair in self._pairs.items():
+            if symbol in state:
+                before = state[symbol]["before"]
+                pair.before = float("nan") if before is None else before
+                pair.long = state[symbol]["long"]

@@ -38,6 +38,7 @@ TABLE = """
     12:01 bars  AAA 1m 12:00 n=1 lost=0 quiet=0                         | 1 0 0 0 0 0
     12:01 bars  BBB 1m 12:00 n=1 lost=0 quiet=0                         | 1 1 0 0 0 0
     12:01 slice 1m missing=                                             | 1 1 0 0 0 0
+    12:02 fill  AAA O1 12:01 at 101                                     | 1 1 0 0 0 0
     12:02 bars  AAA 1m 12:01 n=1 lost=0 quiet=0                         | 2 1 0 0 0 0
     12:02 slice 1m missing=BBB                                          | 2 1 0 0 0 0
     12:02 bars  AAA 2m 12:00 n=2 lost=0 quiet=0                         | 2 1 1 0 0 0
@@ -98,6 +99,10 @@ def as_line(seen: Seen) -> str:
     elif seen.what == "slice":
         assert seen.span == (seen.now,)
         words = [step, "slice", seen.interval, f"missing={','.join(seen.missing)}"]
+    elif seen.what == "fill":
+        order, time, price = seen.fill
+        minute = (time - at("00:00")) // 60_000_000_000
+        words = [step, "fill", seen.symbol, f"O{order}", f"{minute // 60:02}:{minute % 60:02}", f"at {price:g}"]
     else:
         assert seen.span == (at("00:00"), at("00:00") + 86_400_000_000_000)
         words = [step, seen.what, seen.symbol]
@@ -108,8 +113,9 @@ def as_line(seen: Seen) -> str:
 def session_file(tmp_path: Path) -> Path:
     write_csv(tmp_path / "AAA.csv", bars(AAA, symbol="AAA", day=DAY))
     write_csv(tmp_path / "BBB.csv", bars(BBB, symbol="BBB", day=DAY))
-    table = entry("recorders", "Recorder", "table", streams=[["*", "1m"], ["*", "2m"], ["*", "4m"]], views=True, buys="AAA")
-    config = session(SYMBOLS, [2, 4], [table], feed={"path": ".", "pattern": "{symbol}.csv"})
+    table = entry("recorders", "FillRecorder", "table", streams=[["*", "1m"], ["*", "2m"], ["*", "4m"]], views=True, buys="AAA")
+    account = {"sizing": {"method": "units", "units": 2}}
+    config = session(SYMBOLS, [2, 4], [table], feed={"path": ".", "pattern": "{symbol}.csv"}, account=account)
     path = tmp_path / "table.json"
     path.write_text(json.dumps(config))
     return path
@@ -172,6 +178,8 @@ def test_result_of_the_table_counts_what_came_in_and_went_out(played: Played) ->
     assert {str(interval): count for interval, count in result.bars_derived.items()} == {"2m": 4, "4m": 2}
     strategy = result.strategies["table"]
     assert (strategy.signals, strategy.errors, strategy.state, strategy.held_back) == (1, 0, "STOPPED", 0)
+    assert (strategy.orders, strategy.fills, strategy.trades) == (1, 1, 0)
+    assert strategy.final_equity == 100_000 + 1 * (99 - 101)  # two units at a strength of 0.5
     assert result.deterministic
     assert result.exit_code == 0
     assert played.strategies["table"].torn_down == 1
@@ -187,8 +195,7 @@ def test_log_of_the_table_holds_its_entries_in_order(session_file: Path, tmp_pat
         assert made.processor.join(30.0)
         assert not made.strategies.join(30.0)
     finally:
-        made.feed.close()
-        made.rejects.close()
+        made.close()
     entries = []
     while segment is not None:
         entries += zip(segment.close_time.tolist(), segment.stream.tolist(), segment.row.tolist(), strict=True)

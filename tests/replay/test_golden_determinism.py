@@ -67,8 +67,8 @@ def rows() -> tuple[BarRow, ...]:
                 high = max(open_, close) + int(random.integers(0, 12))
                 low = min(open_, close) - int(random.integers(0, 12))
                 price = close
-                prices = [round(ticks * tick, 6) for ticks in (open_, high, low, close)]
-                own.append(BarRow(one.symbol, t, *prices, float(random.integers(0, 400))))
+                o, h, low_, c = (round(ticks * tick, 6) for ticks in (open_, high, low, close))
+                own.append(BarRow(one.symbol, t, o, h, low_, c, float(random.integers(0, 400))))
         made.append(own)
     return tuple(merged(made, [one.symbol for one in INSTRUMENTS]))
 

@@ -9,7 +9,23 @@ from fractions import Fraction
 
 from stratd.execution.rules import AccountRules, AtEnd, Commission, FillRule, LotRule, Slippage
 from stratd.model import MONEY, Instrument
-from tests.support.ledgers import AAA, ANY, BBB, CAPITAL, amend, expect, fill, held, order, play, trade, units, working
+from tests.support.ledgers import (
+    AAA,
+    ANY,
+    BBB,
+    CAPITAL,
+    Plan,
+    amend,
+    expect,
+    fill,
+    held,
+    nothing,
+    order,
+    play,
+    trade,
+    units,
+    working,
+)
 
 
 def test_market_order_without_an_end_fills_at_the_next_open_and_is_marked_at_closes() -> None:
@@ -30,6 +46,16 @@ def test_market_order_without_an_end_fills_at_the_next_open_and_is_marked_at_clo
         "12:02": units(CAPITAL + 10 * (103 - 101)),
         "12:03": units(CAPITAL + 10 * (104 - 101)),
     }
+
+
+def test_equity_is_recorded_from_the_step_of_the_first_order_or_refusal_on_and_when_flat_too() -> None:
+    text = "12:00 100\n12:01 100\n12:02 101\n12:03 102\n12:04 103"
+    traded = play(text, {"12:02": order("buy", 10), "12:03": order("sell", 10)})
+    after = units(CAPITAL + 10 * (102 - 101))
+    assert traded.equity == {"12:02": units(CAPITAL), "12:03": units(CAPITAL), "12:04": after, "12:05": after}
+    refused = play(text, {"12:03": order("buy", 5000)})
+    assert refused.equity == {"12:03": units(CAPITAL), "12:04": units(CAPITAL), "12:05": units(CAPITAL)}
+    assert play(text, {"12:03": nothing}).equity == {}
 
 
 ROUND_TRIP = """
@@ -313,7 +339,7 @@ AT_END = """
     12:01 100
     12:02 104
 """
-AT_END_PLAN = {"12:01": [order("buy", 10), order("sell", 10, kind="limit", limit_price=120)], "12:02": working}
+AT_END_PLAN: Plan = {"12:01": [order("buy", 10), order("sell", 10, kind="limit", limit_price=120)], "12:02": working}
 
 
 def test_open_position_at_the_end_stays_and_is_valued_at_its_last_close() -> None:

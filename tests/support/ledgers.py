@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 from stratd.data.calendars import CalendarTable
 from stratd.data.intake import Reject
 from stratd.execution.records import Charged, Intent, OrderEnded, Refused, RiskChanged
-from stratd.execution.rules import AccountRules
+from stratd.execution.rules import AccountRules, AtEnd, FillRule
 from stratd.model import MONEY, Fill, Instrument, Interval, Order, Trade
 from stratd.risk.limits import RiskLimits
 from stratd.strategy.base import Strategy
@@ -356,10 +356,16 @@ def _play(
     assert sum(counts.values()) == rejected, counts
     strategy, account = thread.strategy, thread.account
     assert isinstance(strategy, Actor)
+    assert account is not None
     assert not strategy.left, f"never came: {list(strategy.left)}"
     made = Ledger(rules.allocated_capital, tuple(account.kept), account.ledger_hash())
     for kept in account.kept:
         made.take(kept)
+    told, filled = [line.rsplit(" ", 1)[1] for line in strategy.seen if " fill " in line], [str(one.order) for one in made.fills]
+    # What happens after the strategy's last event, it is not told: a position that is closed at the end, for one.
+    assert told == filled[: len(told)], f"on_fill was called for {told}, and filled were {filled}"
+    if rules.at_end is AtEnd.MARK and rules.fill is FillRule.NEXT_OPEN and ("*", "1m") in streams:
+        assert told == filled, f"on_fill was called for {told}, and filled were {filled}"
     times, equity = account.points
     final = account.final
     made.answers, made.seen = strategy.answers, strategy.seen
@@ -393,8 +399,12 @@ def expect(
     assert got_fills == list(fills), _difference("fills", got_fills, fills)
     got_trades = list(ledger.trades)
     for at, wanted in enumerate(trades[: len(got_trades)]):
-        left_open = {name: None for name in ("mae", "mfe", "bars") if getattr(wanted, name) is None}
-        got_trades[at] = got_trades[at]._replace(**left_open)
+        if wanted.mae is None:
+            got_trades[at] = got_trades[at]._replace(mae=None)
+        if wanted.mfe is None:
+            got_trades[at] = got_trades[at]._replace(mfe=None)
+        if wanted.bars is None:
+            got_trades[at] = got_trades[at]._replace(bars=None)
     assert got_trades == list(trades), _difference("trades", got_trades, trades)
     reasons = [one.reason for one in ledger.refusals]
     assert reasons == list(refused), _difference("refusals", reasons, refused)

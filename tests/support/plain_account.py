@@ -126,14 +126,16 @@ class PlainAccount:
             return
         for order in self.all_working():
             self.end(order, "cancelled", self.now)
-        for symbol, holding in self.book.holdings.items():
+        for symbol in dict.fromkeys(order.symbol for order in self.orders):  # which comes first is not said
+            holding = self.book.holdings[symbol]
             if holding.lots:
                 match = self.matches[symbol]
                 match.left = None
                 side = Side.SELL if holding.lots > 0 else Side.BUY
                 size = abs(holding.lots) * exact(holding.instrument.lot)
                 order = self.make(OrderRequest(symbol=symbol, side=side, quantity=float(size), reduce_only=True))
-                match.phase = "close"
+                self.intend(order)
+                match.phase, match.close_time = "close", self.now
                 match.take(order, match.close, "close", slips=True)
 
     # The strategy.
@@ -281,7 +283,6 @@ class PlainAccount:
         return order.parent is not None and order.parent.works
 
     def fill(self, order: PlainOrder, lots: int, price: Fraction, time: int, bar: BarRow, entry: Entry, is_maker: bool) -> None:
-        close_time = bar.open_time + MINUTE_NS
         fee = money(order.fee(lots, price, is_maker, self.rules))
         order.filled += lots
         order.fills += 1
@@ -298,8 +299,8 @@ class PlainAccount:
         for other in self.group(order):
             other.taken += lots
             if other.rest <= 0 and not self.may_grow(other):
-                self.end(other, "cancelled", close_time)
-        self.drop_idle(order.symbol, close_time)
+                self.end(other, "cancelled", time)
+        self.drop_idle(order.symbol, time)
 
     def group(self, order: PlainOrder) -> list[PlainOrder]:
         name = order.request.oco

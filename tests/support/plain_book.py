@@ -121,9 +121,7 @@ class Book:
         if closing:
             trip = holding.trip
             assert trip is not None
-            exit_worth = holding.worth(price, holding.lots)
-            if closing == -holding.lots:
-                trip.judge(exit_worth - holding.cost)
+            trip.judge(holding.worth(price, holding.lots) - holding.cost)  # all that was held, at the exit's price
             pnl = -worth - holding.take_off(-closing, self.rule)
             holding.realised += pnl
             trip.pnl += pnl

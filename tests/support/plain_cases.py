@@ -36,7 +36,7 @@ def instruments(draw: Draw, symbol: str) -> tuple[Instrument, int]:
     """An instrument, and the price that its bars begin at, in ticks."""
     tick, start = draw(st.sampled_from(((0.01, 1003), (0.25, 40), (1.0, 100), (0.05, 2000))))
     lot = draw(often(1.0, st.sampled_from((0.1, 10.0))))
-    least = 0.0 if draw(st.integers(0, 5)) else draw(st.sampled_from((20.0, 300.0)))
+    least = 0.0 if draw(st.integers(0, 5)) < 5 else draw(st.sampled_from((20.0, 300.0)))
     return Instrument(symbol, tick=tick, lot=lot, min_notional=least), start
 
 
@@ -108,7 +108,7 @@ def all_rules(draw: Draw, fill: FillRule | None = None) -> AccountRules:
 @st.composite
 def all_limits(draw: Draw) -> RiskLimits:
     """Mostly none."""
-    if draw(st.integers(0, 3)):
+    if draw(st.integers(0, 3)) < 3:
         return RiskLimits()
     policy = st.sampled_from(Policy)
     choices: dict[str, st.SearchStrategy[Any]] = {
@@ -170,15 +170,15 @@ def requests(draw: Draw, made: list[tuple[Instrument, int]]) -> OrderRequest:
 
 
 @st.composite
-def actions(draw: Draw, made: list[tuple[Instrument, int]]) -> Action:
-    what = draw(st.integers(0, 7))
+def actions(draw: Draw, made: list[tuple[Instrument, int]], amends: bool) -> Action:
+    what = draw(st.integers(0, 7 if amends else 6))
     if what <= 5:
         return Place(draw(requests(made)))
     pick = draw(st.integers(0, 5))
     if what == 6:
         return Cancel(pick)
     request = draw(requests(made))
-    quantity = draw(often(None, st.sampled_from((3.0, 12.0))))
+    quantity = draw(often(None, st.sampled_from((10.0, 30.0, 120.0))))
     return Amend(pick, quantity, request.limit_price, request.stop_price)
 
 
@@ -195,13 +195,15 @@ def cases(draw: Draw, most_minutes: int = 14, fill: FillRule | None = None) -> C
     limits = draw(all_limits())
     if any(of_tiny):  # whose session begins the day of an account with several calendars is not said
         limits = replace(limits, daily_loss_fraction=None)
-    some = st.lists(actions(made), min_size=1, max_size=3).map(tuple)
+    rules = draw(all_rules(fill))
+    amends = limits == RiskLimits() and rules.allocated_capital >= 1_000_000.0  # which checks an amendment passes is not said
+    some = st.lists(actions(made, amends), min_size=1, max_size=3).map(tuple)
     return Case(
         rows=tuple(rows),
         listed=tuple(Listed(symbol, TINY, TINY_PHASES) if tiny else Listed(symbol) for symbol, tiny in zip(symbols, of_tiny, strict=True)),
         instruments=tuple(instrument for instrument, _ in made),
         minutes=draw(st.sampled_from(((1,), (5,), (1, 5)))),
-        rules=draw(all_rules(fill)),
+        rules=rules,
         limits=limits,
         script=tuple((at, draw(some)) for at in sorted(script)),
         on_fill=tuple((at, draw(some)) for at in range(draw(often(0, st.integers(1, 2))))),

@@ -146,7 +146,7 @@ class BarMatch:
             assert order.stop is not None
             if order.reaches(entry.price, order.stop):
                 order.reached = True
-                self.take(order, entry.price, "stop", slips=True)
+                self.take(order, entry.price, "open" if at_open else "stop", slips=True)
                 return
             seen = self.close if self.optimistic and not at_open else order.worst(self.bar)
             if order.reaches(seen, order.stop):
@@ -155,7 +155,7 @@ class BarMatch:
         elif order.kind is OrderKind.LIMIT and self.phase == "limits":
             assert order.limit is not None
             if order.meets(entry.price, order.limit):
-                self.take(order, entry.price, "limit", slips=False)
+                self.take(order, entry.price, "open" if at_open else "limit", slips=False)
                 return
             certain = self.optimistic or entry.how != "limit"
             seen = order.best_of(self.bar) if certain else self.close
@@ -175,9 +175,10 @@ class BarMatch:
         lots = order.rest
         if order.reduces:
             lots = min(lots, self.account.closable(order))
+        wanted = lots
         if self.left is not None:
             lots = min(lots, self.left)
-        if lots <= 0 or (order.request.time_in_force is TimeInForce.FOK and lots < order.rest):
+        if lots <= 0 or (order.request.time_in_force is TimeInForce.FOK and lots < wanted):
             return
         self.done.add(order.id)
         if self.left is not None:

@@ -38,17 +38,19 @@ class PlainRisk:
         if holding is None or (limits.allowed_symbols is not None and request.symbol not in limits.allowed_symbols):
             return found | {Refusal.SYMBOL}
         lots, held, sign = to_lots(request.quantity, holding.instrument), holding.lots, sign_of(request.side)
+        if request.symbol not in seen:
+            found.add(Refusal.NO_PRICE)
         if lots == 0:
             return found | {Refusal.ZERO_LOTS}
         against = max(0, -held * sign)  # lots of the position that it could take off
         reduce_only = request.reduce_only or (sign < 0 and not self.allow_short)
-        reduces = reduce_only or lots <= against
+        reduces = against > 0 and (reduce_only or lots <= against)
         if self.state == "reducing" and not reduces:
             found.add(Refusal.REDUCING)
         if reduce_only and not against:
             found.add(Refusal.NOTHING_TO_REDUCE if request.reduce_only else Refusal.SHORT)
         if request.symbol not in seen:
-            return found | {Refusal.NO_PRICE}
+            return found
         lot, last = exact(holding.instrument.lot), seen[request.symbol]
         after = held + sign * (min(lots, against) if reduce_only else lots)
         worth = lots * lot * last
@@ -68,7 +70,7 @@ class PlainRisk:
             for price in (request.limit_price, request.stop_price):
                 if price is not None and abs(exact(price) - last) > exact(limits.price_band_fraction) * last:
                     found.add(Refusal.PRICE_BAND)
-        if not reduces and self._needs(lots * lot * last, book, seen, working) > book.equity * self.leverage / MONEY:
+        if not reduces and self._needs((lots - against) * lot * last, book, seen, working) > book.equity * self.leverage / MONEY:
             found.add(Refusal.BUYING_POWER)
         return found
 
@@ -87,7 +89,7 @@ class PlainRisk:
             holding = book.holdings[order.symbol]
             against = max(0, -holding.lots * order.sign)
             if order.parent is None and not order.reduces and order.rest > against:
-                held += order.rest * exact(order.instrument.lot) * seen[order.symbol]
+                held += (order.rest - against) * exact(order.instrument.lot) * seen[order.symbol]
         return held + worth
 
     def accept(self, request: OrderRequest, time: int) -> None:

@@ -7,6 +7,7 @@
  * error: of a sync that was made to fail; other calls are recorded only when they succeeded.
  *
  * power_cut_fail(what, suffix, error, count): the next `count` calls of this kind (-1: all) on paths with this ending fail; count 0 ends it.
+ * With error -1 the process is killed instead, before the call does anything.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -115,6 +117,7 @@ static int fault(char what, const char *path) {
         if (faults[i].count == 0 || faults[i].what != what || ending > length) continue;
         if (strcmp(path + length - ending, faults[i].suffix) != 0) continue;
         if (faults[i].count > 0) faults[i].count--;
+        if (faults[i].error == -1) raise(SIGKILL);
         return faults[i].error;
     }
     return 0;

@@ -18,6 +18,7 @@ class Seen(NamedTuple):
         bar: the newest bar of the stream, for on_bars.
         missing: of on_slice.
         span: open and close time of session callbacks, (close time,) of slices.
+        fill: of on_fill: order id, time, price.
         view: by readable stream, in the order of session symbols and then intervals: rows visible, rows in all, last open time.
     """
 
@@ -28,6 +29,7 @@ class Seen(NamedTuple):
     bar: Bar | None = None
     missing: tuple[str, ...] = ()
     span: tuple[int, ...] = ()
+    fill: tuple[int, int, float] = (0, 0, 0.0)
     view: tuple[tuple[int, int, int | None], ...] = ()
 
 
@@ -82,3 +84,10 @@ class Recorder(BarRecorder):
 
     def on_slice(self, interval, close_time, missing) -> None:
         self.seen.append(Seen("slice", self.ctx.now, "", str(interval), missing=missing, span=(close_time,), view=self.view()))
+
+
+class FillRecorder(Recorder):
+    """Records fills too."""
+
+    def on_fill(self, fill) -> None:
+        self.seen.append(Seen("fill", self.ctx.now, fill.symbol, fill=(fill.order_id, fill.time, fill.price), view=self.view()))

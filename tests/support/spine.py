@@ -17,6 +17,7 @@ from stratd.data.intake import RejectsFile
 from stratd.data.processor import DataProcessor
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import StreamSubscription
+from stratd.execution.book import Book, BookRules, Member
 from stratd.execution.rules import AccountRules
 from stratd.execution.terms import TradingTerms
 from stratd.indicators.hub import IndicatorHub
@@ -83,9 +84,12 @@ class Spine:
         block: int = 5,
         timeout: float = 20.0,
         results: Path | None = None,
+        book: BookRules | None = None,
     ) -> None:
         self.market = offered = market() if offered is None else offered
-        self.window, self.block, self.timeout = window, block, timeout
+        self.window, self.block, self.timeout = window if book is None else 1, block, timeout
+        self.book_rules = book
+        self.book: Book | None = None
         keep = offered.history_bars + window + 1
         self.data = SessionData(offered.symbols, offered.intervals, keep)
         self.derivation = Derivation(
@@ -139,8 +143,12 @@ class Spine:
             self.timed_out.append(reader.name)
             self.strategies.abandon_hung(reader, self.timeout)
 
+        if self.book_rules is not None:
+            members = [Member(one.name, one.account, one.subscription) for one in self.threads if one.account is not None]
+            self.book = Book(members, self.terms, self.book_rules, self.data, Lines())
         streams = len(self.market.intervals) * len(self.market.symbols) + 2 * len(self.market.calendars)
-        self.gate = Gate(self.window, [thread.subscription for thread in self.threads], streams, self.timeout, on_timeout)
+        at_rest = None if self.book is None else self.book.at_rest
+        self.gate = Gate(self.window, [thread.subscription for thread in self.threads], streams, self.timeout, on_timeout, at_rest)
         feed.open(self.market.symbols)
         self.processor = DataProcessor(
             feed, self.derivation, self.log, self.gate, self.rejects, self.block, 10_000, None, self.hub.advance

@@ -20,7 +20,15 @@ README = "# Benches\n\nbefore\n<!-- table: written by bench/run.py -->\nold\n<!-
 def support(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(str(repo_root() / "bench"))
     yield importlib.import_module("support")
-    for name in ("run", "support", "workloads"):  # scripts have plain names, which are nobody else's business
+    for name in (
+        "run",
+        "support",
+        "workloads",
+        "orders",
+        "w1",
+        "w2",
+        "peer",
+    ):  # scripts have plain names, which are nobody else's business
         sys.modules.pop(name, None)
 
 
@@ -119,6 +127,39 @@ def test_table_keeps_rows_of_benches_that_have_not_run_in_order(run: ModuleType)
     found = run.renewed(old, [("w1_a", "2"), ("w1_b", "2")], ["w1_"])
 
     assert found == [("w1_a", "2"), ("w1_b", "2"), ("gate_a", "1"), ("peer_x", "1")]
+
+
+def test_table_keeps_rows_of_a_bench_whose_claims_begin_like_another_ones(run: ModuleType) -> None:
+    old = [("w1_a", "1"), ("w1_orders_a", "1"), ("w1_microseconds_per_order", "1"), ("peer_a", "1"), ("peer_orders_a", "1")]
+
+    found = run.renewed(old, [("w1_a", "2"), ("peer_orders_a", "2")], ["w1_", "peer_orders_"])
+
+    assert found == [
+        ("w1_a", "2"),
+        ("w1_orders_a", "1"),
+        ("w1_microseconds_per_order", "1"),
+        ("peer_a", "1"),
+        ("peer_orders_a", "2"),
+    ]
+
+
+def test_claim_of_no_bench_is_refused(run: ModuleType) -> None:
+    with pytest.raises(ValueError, match="'w3_a' is of no bench"):
+        run.renewed([("w3_a", "1")], [], ["w1_"])
+
+
+def test_every_bench_has_claims_of_its_own(run: ModuleType) -> None:
+    prefixes = [prefix for name in run.SCRIPTS for prefix in run.PREFIXES[name]]
+
+    assert run.PREFIXES.keys() == run.SCRIPTS.keys()
+    assert len(set(prefixes)) == len(prefixes)
+
+
+def test_orders_of_w1_in_plain_integers_are_those_that_the_bench_claims(support: ModuleType) -> None:
+    orders = importlib.import_module("orders")
+
+    assert {minutes: orders.expected(minutes) for minutes in orders.EXACT} == orders.EXACT
+    assert orders.EXACT == {525_600: (5_712, 9_999_481), 100_000: (1_073, 9_999_083)}
 
 
 def test_table_on_a_terminal_has_notes_below_their_rows(run: ModuleType) -> None:

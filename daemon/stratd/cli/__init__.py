@@ -3,7 +3,13 @@
 main        the parser, exit codes, and what is printed when something goes wrong
 parser      an argparse parser that says "did you mean"
 run         run, backtest
+preview     run --preview
 check       check, schema
+journal     journal show, journal verify, journal export; journal_lines, journal_words, journal_export, journal_money and
+            plain_ledger are its parts
+halt        halt, resume
+places      where a session leaves what it leaves
+running     whether somebody runs it now
 listing     list
 new         new strategy
 data        data inspect, data resample

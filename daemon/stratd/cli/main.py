@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from stratd import __version__
-from stratd.cli import check, data, listing, new, run, warm
+from stratd.cli import check, data, halt, journal, listing, new, run, warm
 from stratd.cli.parser import Parser
 from stratd.errors import StratdError
 
@@ -40,7 +40,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"stratd {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
-    for family in (run, check, listing, new, data, warm):
+    for family in (run, check, journal, halt, listing, new, data, warm):
         family.add_verbs(verbs)
     return parser
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stratd.cli.os_signals import EXIT_INTERRUPTED, StopRequests, handled_by
 from stratd.cli.output import ProgressDisplay, make_console, say, write_json
 from stratd.cli.parser import whole_number
 from stratd.telemetry.logs import LEVELS
+
+if TYPE_CHECKING:
+    from stratd.system.config import SessionConfig
+    from stratd.system.result import Progress
+    from stratd.system.session_journal import SessionJournal
 
 SIGNAL_SUFFIXES = (".csv", ".parquet")
 
@@ -24,6 +29,10 @@ def add_verbs(verbs: Any) -> None:
         parser = verbs.add_parser(verb, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         parser.set_defaults(handler=run_session, parser=parser)
         _add_options(parser)
+        if verb == "run":
+            parser.add_argument(
+                "--preview", action="store_true", help="say what the run would go on with after a crash, and end; changes nothing"
+            )
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +65,8 @@ def run_session(arguments: argparse.Namespace) -> int:
         overrides["speed_multiplier"] = 0
     config = load_session(arguments.session, overrides)
     configure_logs(arguments.log_level)
+    if arguments.verb == "run" and arguments.preview:
+        return _preview(config, arguments)
 
     from stratd.system.manager import SystemManager
 
@@ -69,7 +80,16 @@ def run_session(arguments: argparse.Namespace) -> int:
     )
     raise_file_limit()
     with ProgressDisplay(quiet=arguments.quiet) as display:
-        manager = SystemManager(config, options, display.show)
+        said = arguments.quiet
+
+        def show(progress: Progress) -> None:
+            nonlocal said
+            if not said and manager.session is not None:
+                said = True
+                _say_plan(manager.session.journal)
+            display.show(progress)
+
+        manager = SystemManager(config, options, show)
         with handled_by(StopRequests(manager.stop, manager.abort, say)) as requests:
             result = manager.run()
     if arguments.json:
@@ -81,3 +101,23 @@ def run_session(arguments: argparse.Namespace) -> int:
     if result.error is not None and (arguments.json or arguments.quiet):
         say(f"error: {result.error}")
     return EXIT_INTERRUPTED if requests.aborted else result.exit_code
+
+
+def _say_plan(journal: SessionJournal | None) -> None:
+    """Say what a run goes on with, where it does."""
+    if journal is not None and journal.plan:
+        say(f"going on with {journal.journal.path}:")
+        for line in journal.plan:
+            say(f"  {line}")
+
+
+def _preview(config: SessionConfig, arguments: argparse.Namespace) -> int:
+    """Say what a run would go on with."""
+    from stratd.cli.preview import preview
+
+    plan = preview(config, arguments.results_dir)
+    if arguments.json:
+        write_json({"session": config.session_name, "plan": plan})
+    else:
+        print("\n".join(plan))
+    return 0

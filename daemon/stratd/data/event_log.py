@@ -58,15 +58,16 @@ class EventLog:
     """A chain of segments. Readers hold the segment they are in, so what everybody has read goes by itself.
 
     Thread safety: `append` and `close` are the writer's. A segment is linked only when the one before it is fully
-    published. `closed` is raised after the last publication.
+    published. `closed` is raised after the last publication, and `complete` before that.
     """
 
-    __slots__ = ("closed", "length", "tail")
+    __slots__ = ("closed", "complete", "length", "tail")
 
     def __init__(self) -> None:
         self.tail = Segment.empty()
         self.length = 0
         self.closed = False
+        self.complete = False
 
     def append(self, segment: Segment) -> None:
         """Link a segment; nothing of it is published yet."""
@@ -74,6 +75,7 @@ class EventLog:
         self.tail = segment
         self.length += len(segment)
 
-    def close(self) -> None:
-        """Say that nothing more will come."""
+    def close(self, complete: bool = True) -> None:
+        """Say that nothing more will come; `complete`: because there is nothing more, and not because somebody stopped it."""
+        self.complete = complete
         self.closed = True

@@ -36,7 +36,14 @@ class Gate:
     window of 1 every reader finishes a step before the next is published. Readers without an event in what is
     published are not woken and not waited for.
 
-    Thread safety: used by the writer's thread. `stop` may be called by any thread.
+    With `at_rest` the window is 1 and every reader goes through every step, also one without events in it: else a reader that was
+    woken late could still be in the step before. `at_rest` is called with a step's entries when all have handled it, before
+    the next is published.
+
+    Thread safety: used by the writer's thread. `stop` may be called by any thread. While `at_rest` runs, every reader that is not
+    detached waits for the writer: it has called `done` for all that is published, does nothing between that and `take`,
+    and `take` returns nothing before the writer publishes more. `handled`, which it raises last, orders what it did before what
+    `at_rest` does; `published` orders that before what it does next.
 
     Attributes:
         timeouts: how often a reader made no progress for `barrier_timeout_seconds`.
@@ -51,7 +58,10 @@ class Gate:
         log_streams: int,
         barrier_timeout_seconds: float,
         on_timeout: Callable[[StreamSubscription], None],
+        at_rest: Callable[[Segment, int, int], None] | None = None,
     ) -> None:
+        if at_rest is not None and window != 1:
+            raise ValueError(f"readers rest between steps only with a window of 1, not {window}")
         self.window = window
         self.timeouts = 0
         self.wait_ns = 0
@@ -62,6 +72,8 @@ class Gate:
         self._chunk = max(1, window // 2)
         self._timeout = barrier_timeout_seconds
         self._on_timeout = on_timeout
+        self._at_rest = at_rest
+        self._resting: tuple[Segment, int, int] | None = None  # the step that is out, if `at_rest` is to be called with it
         by_stream: list[list[int]] = [[] for _ in range(log_streams)]
         for number, reader in enumerate(readers):
             for stream in reader.gated:
@@ -90,7 +102,11 @@ class Gate:
             if not self._make_room(upto - step) or self.stopping:
                 return False
             end = int(steps[upto - 1])
-            waited_for = self._readers_of(segment, position, end)
+            if self._at_rest is None:
+                waited_for = self._readers_of(segment, position, end)
+            else:
+                self._resting = segment, position, end
+                waited_for = [(reader, segment.start + end) for reader in self._readers]
             segment.published = end
             self.published = segment.start + end
             # At a segment's end everybody is woken, so that a reader of quiet streams does not hold old segments for ever.
@@ -140,6 +156,10 @@ class Gate:
                     return False
             self._out.popleft()
             self._steps_out -= chunk_steps
+        if self._resting is not None and not self._out:
+            step, self._resting = self._resting, None
+            assert self._at_rest is not None  # else there is no such step
+            self._at_rest(*step)
         return True
 
     def _wait_for(self, reader: StreamSubscription, mark: int) -> bool:

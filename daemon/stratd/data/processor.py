@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Final
 
 from stratd.core.clock import perf_ns
 from stratd.core.cores import pin_this_thread
@@ -14,6 +15,8 @@ from stratd.data.event_log import EventLog, Segment
 from stratd.data.feed import HistoryFeed
 from stratd.data.gate import Gate
 from stratd.data.intake import RejectsFile
+
+END_OF_FEED: Final = "end of feed"
 
 
 class DataProcessor:
@@ -86,7 +89,7 @@ class DataProcessor:
             return "stopped"
         if not self._publish(self._derivation.finish()) or not self._gate.drain():
             return "stopped"
-        return "end of feed"
+        return END_OF_FEED
 
     def _main(self) -> None:
         if self._core is not None:
@@ -102,7 +105,7 @@ class DataProcessor:
             self.state = State.FAULTED
         finally:
             self._derivation.data.trim()
-            self._log.close()
+            self._log.close(complete=self.ended_by == END_OF_FEED)
             self._gate.wake_all()
 
     def _take_in(self, block: BarBlock) -> Segment:

@@ -49,12 +49,15 @@ from stratd.portfolio.ledger import new_record
 from stratd.portfolio.performance import Performance
 from stratd.portfolio.portfolio import Portfolio
 from stratd.portfolio.scorecard import Scorecard
-from stratd.risk.checks import REASONS, open_increase, whole_lots
+from stratd.risk.checks import REASONS, open_increase, tighten, whole_lots
 from stratd.risk.limits import RiskLimits
 
 _KIND_CODES: Final = {kind: code for code, kind in enumerate(KINDS)}
 _TIF_CODES: Final = {tif: code for code, tif in enumerate(TIMES_IN_FORCE)}
 _NAN: Final = float("nan")
+# Of one account, before they are given away: giving away a few at a time would cost more than they did.
+_KEPT_RECORDS: Final = 1_024
+_KEPT_POINTS: Final = 4_096
 _BIG_RECORDS: Final = 4_096  # rows of records that are held before they are taken away
 _SIDES: Final = {1: Side.BUY, -1: Side.SELL}
 
@@ -71,6 +74,8 @@ def load_kernels() -> None:
         open_increase,
         whole_lots,
         on_grid,
+        tighten,
+        stepping.cancel_all,
     ):
         one.load()
 
@@ -89,10 +94,10 @@ class Account:
     It costs nothing until the first order: tables are made then. From there on it follows the log, in `advance`.
 
     Thread safety: belongs to its strategy's thread, like the strategy. Others read `counts` and `trading_state`, plain numbers of one cell each,
-    and set `closed_by`, which the next order reads.
+    and set `closed_by`, which the next order reads. With a book, the data-processor works on it between steps (ADR 0010).
 
     Attributes:
-        closed_by: why no new order is let through, set from outside (kill switch, journal); None while they are.
+        closed_by: why no new order is let through (the journal, the session, the kill switch); None while they are.
         kept: what happened so far, if it is to be kept.
         scorecard: what the account's figures are made of.
         journal: where both are recorded; None where nothing is.
@@ -101,10 +106,12 @@ class Account:
     __slots__ = (
         "_advance",
         "_args",
+        "_closed_by",
         "_decoder",
         "_digest",
         "_events",
         "_groups",
+        "_joined",
         "_keep",
         "_kinds",
         "_limits",
@@ -120,12 +127,13 @@ class Account:
         "_window",
         "active",
         "cells",
-        "closed_by",
         "event_points",
         "first_time",
         "held",
         "journal",
         "kept_events",
+        "kill_asked",
+        "killed",
         "order_floats",
         "orders",
         "place_of",
@@ -170,10 +178,13 @@ class Account:
         self._own = own
         self._window = window
         self._keep = keep
-        self._kinds = frozenset(told)
+        self._kinds = tuple(told)
         self.silent = not told
         self.active = False
-        self.closed_by: Refusal | None = None
+        self._closed_by: Refusal | None = None
+        self.killed = False  # the kill switch is thrown
+        self.kill_asked = False  # and open orders are to be cancelled for it
+        self._joined: tuple[NDArray[np.int64], bool] | None = None
         self.kept_events: list[Event] = []
         self.event_points: list[NDArray[np.int64]] = []
         self.scorecard = Scorecard(round(rules.allocated_capital * MONEY), terms.day_starts(self._tradable))
@@ -256,7 +267,9 @@ class Account:
         places = self._places
         assert places is not None  # made with the tables
         p = places.get(symbol)
-        if p is None or self.closed_by is not None:
+        if self.kill_asked:
+            self._obey_kill_switch(time)
+        if p is None or self.killed or self._closed_by is not None:
             reason = self.closed_by
             if reason is None and (symbol not in self._tradable or not self._is_allowed(symbol)):
                 reason = Refusal.SYMBOL
@@ -286,7 +299,8 @@ class Account:
             return False
         latency = int(self._args[9][c.K_LATENCY_NS])
         self._record(c.CANCEL, time, i)
-        if latency:
+        # What waits for the book has not been sent, so there is nothing to wait for.
+        if latency and self.orders.item(i, c.O_STATE) != c.WAITING:
             self.orders[i, c.O_CANCEL_AT] = min(int(self.orders[i, c.O_CANCEL_AT]), time + latency)
         else:
             end_order(self.cells, self.orders, self.positions, self.records, i, c.CANCELLED, c.BY_STRATEGY, time)
@@ -339,7 +353,7 @@ class Account:
         )
         if self.closed_by is not None:
             return self._refuse(self.closed_by)
-        refusal = self._check_amendment(row, lots)
+        refusal = None if quantity is None else self._check_amendment(row, lots)
         if refusal is not None:
             return self._refuse(refusal)
         side = row[c.O_SIDE]
@@ -351,7 +365,7 @@ class Account:
         floats_at = self.records.view(np.float64)[at]
         floats_at[c.R_PRICE], floats_at[c.R_F1] = limit, stop
         self.orders[i, c.O_AMEND_AT] = time + latency
-        self.orders[i, c.O_AMEND_LOTS] = lots
+        self.orders[i, c.O_AMEND_LOTS] = -1 if quantity is None else lots
         self.order_floats[i, c.O_AMEND_LIMIT], self.order_floats[i, c.O_AMEND_STOP] = limit, stop
         return True
 
@@ -361,6 +375,8 @@ class Account:
             return Refusal.ZERO_LOTS
         if lots <= row[c.O_LOTS]:
             return None
+        if self._joined is not None:
+            return Refusal.BOOK  # it has decided on the lots that there were; more of them are another order
         state = self.trading_state
         if state is not TradingState.ACTIVE:
             return Refusal.HALTED if state is TradingState.HALTED else Refusal.REDUCING
@@ -392,6 +408,8 @@ class Account:
     def open_window(self) -> int:
         """A window of the strategy's thread begins. Returns the index of the event at which it must be stopped."""
         self._bind()
+        if self.kill_asked:
+            self._obey_kill_switch(self.cells.item(c.C_TIME))
         if self.silent:
             return self._events  # it is brought on when the strategy acts or looks, and at the window's end
         return 0 if self.has_untold else self.advance(-c.NEVER, 0, ahead=True)
@@ -424,7 +442,13 @@ class Account:
         *_, events, whole = self._window.account_window()
         limit = c.NEVER if whole else int(self._args[20][events - 1]) if events else -c.NEVER
         self.advance(limit, events, ahead=False)
-        self._hand_over()
+        cells = self.cells
+        if (
+            self._keep
+            or cells.item(c.C_POINTS) > _KEPT_POINTS
+            or cells.item(c.C_RECORDS) - cells.item(c.X_TAKEN) > _KEPT_RECORDS
+        ):
+            self._hand_over()
 
     def untold(self) -> Iterator[Event]:
         """What the strategy wants to hear of and has not been told of."""
@@ -484,6 +508,69 @@ class Account:
             self._told = self._final_records()
             self._hand_over()
 
+    @property
+    def closed_by(self) -> Refusal | None:
+        """Why no new order is let through; None while they are."""
+        return self._closed_by if self._closed_by is not None or not self.killed else Refusal.KILL_SWITCH
+
+    @closed_by.setter
+    def closed_by(self, refusal: Refusal | None) -> None:
+        self._closed_by = refusal
+
+    def throw_kill_switch(self) -> None:
+        """Let no new order through, and have open ones cancelled when it is next moved. Callable by any thread."""
+        self.killed = True
+        self.kill_asked = True
+
+    def release_kill_switch(self) -> None:
+        """Let orders through again, unless something else forbids them. Callable by any thread."""
+        self.killed = False
+
+    def _obey_kill_switch(self, time: int) -> None:
+        self.kill_asked = False
+        self.cancel_all(time, c.BY_KILL_SWITCH)
+
+    # The book's side: called by the data-processor between steps, when the strategy waits.
+
+    def join_book(self, cells: NDArray[np.int64], shared: bool) -> None:
+        """Have a book decide on orders. Before there are any, and before the account goes on where a journal ended.
+
+        Args:
+            cells: int64[CELLS], where it keeps its cells from now on.
+            shared: whether the book answers for buying power, and the account does not.
+        """
+        assert not self.active  # its tables would be where the book does not look
+        self._joined = (cells, shared)
+        cells[c.C_CASH] = round(self.rules.allocated_capital * MONEY)
+
+    def _obey_book(self) -> None:
+        if self._joined is not None:
+            self._rules[c.K_BOOK] = 1.0
+            if self._joined[1]:
+                self._rules[c.K_LEVERAGE] = np.inf
+
+    def tables(self) -> tuple[Any, ...]:
+        """What the book's kernels work on, with room for a record of each order: cells, orders, positions (each int64, float64),
+        records, rules."""
+        self._room_for_one()
+        return (
+            self.cells, self.orders, self.order_floats, self.positions, self.position_floats, self.records, self._rules,
+        )  # fmt: skip
+
+    def impose(self, state: int, time: int) -> None:
+        """Go to a trading state that the book has come to, unless it is in a stricter one."""
+        if not self.active:
+            self._activate(time, bind=False)
+        self._room_for_one()
+        if tighten(self.cells, self.records, state, c.BY_BOOK_RISK, time) and state == c.STATE_HALTED:
+            stepping.cancel_all(self.cells, self.orders, self.positions, self.records, c.BY_HALT, time)
+
+    def count_refused(self, count: int) -> None:
+        """The book has refused orders."""
+        if self.refused_before is None:
+            self.refused_before = {}
+        self.refused_before[Refusal.BOOK] = self.refused_before.get(Refusal.BOOK, 0) + count
+
     # Looking at it.
 
     def view(self, time: int | None = None) -> Portfolio:
@@ -519,6 +606,20 @@ class Account:
             return Position(symbol=self._terms.symbols[symbol])
         self.sync(time)
         return self._position(p)
+
+    def standing(self, symbol: int, time: int) -> tuple[int, int, float]:
+        """Where it stands in a symbol at the strategy's event at `time`: signed lots held, rows of orders, equity in currency."""
+        if not self.active:
+            return 0, 0, self.rules.allocated_capital
+        cells = self.cells
+        if cells.item(c.X_AHEAD) or cells.item(c.C_TIME) < time:
+            self.advance(time, self._events, ahead=False)
+        equity = (cells.item(c.C_CASH) + cells.item(c.C_VALUE)) / MONEY
+        p = self._places.get(symbol)  # type: ignore[union-attr]  # made with the tables
+        if p is None:
+            return 0, 0, equity
+        positions = self.positions
+        return positions.item(p, c.P_LOTS), positions.item(p, c.P_WORKING), equity
 
     def quantity(self, symbol: int, time: int) -> int:
         """Lots held of a symbol at the strategy's event at `time`, below zero for a short position."""
@@ -633,6 +734,7 @@ class Account:
         """
         assert self.journal is not None  # asked before
         self.sync(time)
+        self._told = self._final_records()  # of what is behind the last thing told, nothing is for telling
         self._hand_over()
         cells = self.cells[: c.C_CELLS].copy()
         cells[c.C_RECORDS] = cells[c.C_POINTS] = 0  # they are with the checkpoint
@@ -689,7 +791,7 @@ class Account:
         return values["strategy"], {int(symbol): count for symbol, count in values["entries"].items()}
 
     def _activate(self, time: int, bind: bool = True) -> None:
-        self.cells = np.zeros(c.CELLS, np.int64)
+        self.cells = np.zeros(c.CELLS, np.int64) if self._joined is None else self._joined[0]
         capital = round(self.rules.allocated_capital * MONEY)
         for cell in (c.C_CASH, c.C_PEAK, c.C_DAY_START):
             self.cells[cell] = capital
@@ -714,24 +816,31 @@ class Account:
         self.cells[c.C_DAY] = max(0, int(np.searchsorted(days, time - c.BAR_NS, side="right")) - 1)
         salt = zlib.crc32(self._name.encode())
         self._rules = self.rules.cells(self._limits, salt)
+        self._obey_book()
         self._args = ()
         self._submit, self._advance = stepping.submit.load(), stepping.advance.load()
         self.active = True
         if bind:
             self._bind()
+            self.points_table[0] = time, capital
+            self.cells[c.C_POINTS] = 1
 
     def _bind(self) -> None:
         """Take hold of the window that the thread is in."""
         segment, start, published, frame, event_time, events, _ = self._window.account_window()
         if segment is not self._segment:
             self._segment = segment
-            # What is restored from a journal has gone through steps that are now played again.
-            self.cells[c.C_CURSOR] = int(first_after(segment.close_time, start, published, self.cells.item(c.C_TIME)))
+            self.cells[c.C_CURSOR] = start
+        at = self.cells.item(c.C_CURSOR)
+        if at < published and segment.close_time[at] <= self.cells.item(c.C_TIME):
+            # Steps that it has gone through: before its first order, or before a restart, after which they are played again.
+            self.cells[c.C_CURSOR] = int(first_after(segment.close_time, at, published, self.cells.item(c.C_TIME)))
         self._events = events
-        if len(self.points_table) < events + 2:
-            # A point at most for each event; one table for all windows of this size.
-            self._drop_points()
-            self.points_table = np.zeros((events + 2, 2), np.int64)
+        needed = self.cells.item(c.C_POINTS) + events + 2  # a point at most for each event
+        if len(self.points_table) < needed:
+            more = np.zeros((needed if events < _KEPT_POINTS // 4 else max(needed, _KEPT_POINTS + events + 2), 2), np.int64)
+            more[: len(self.points_table)] = self.points_table
+            self.points_table = more
         days = self._terms.day_starts(self._tradable)
         self._args = (
             self.cells, self.orders, self.order_floats, self.positions, self.position_floats, self.held, self.records,

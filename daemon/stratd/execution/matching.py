@@ -293,9 +293,11 @@ def begin_bar(cells, orders, order_floats, positions, records, p, open_time, tim
             end_order(cells, orders, positions, records, i, CANCELLED, BY_STRATEGY, time)
         elif orders[i, O_AMEND_AT] <= open_time:
             orders[i, O_AMEND_AT] = NEVER
-            orders[i, O_LOTS] = orders[i, O_AMEND_LOTS]
             order_floats[i, O_LIMIT] = order_floats[i, O_AMEND_LIMIT]
             order_floats[i, O_STOP] = order_floats[i, O_AMEND_STOP]
+            if orders[i, O_AMEND_LOTS] < 0:
+                continue
+            orders[i, O_LOTS] = orders[i, O_AMEND_LOTS]
             if orders[i, O_LOTS] <= orders[i, O_FILLED]:
                 end_order(cells, orders, positions, records, i, CANCELLED, BY_STRATEGY, time)
 
@@ -390,7 +392,8 @@ def match_bar(  # type: ignore[no-untyped-def]
                     continue
                 stop = order_floats[i, O_STOP]
                 base = np.nan
-                if active > 0 and side * (order_floats[i, O_AT] - stop) >= 0.0:
+                passed = active > 0 and side * (order_floats[i, O_AT] - stop) >= 0.0
+                if passed:
                     base = order_floats[i, O_AT]
                 elif side * (worst - stop) >= 0.0 and not (optimistic and active >= 2 and side * (close - stop) < 0.0):
                     base = stop
@@ -416,7 +419,7 @@ def match_bar(  # type: ignore[no-untyped-def]
                         slips = 0
                 fill_order(
                     cells, orders, order_floats, positions, position_floats, held, records, record_floats, rules,
-                    i, base, slips, False, time, phase, spread,
+                    i, base, slips, False, open_time if passed and active == 1 else time, phase, spread,
                 )  # fmt: skip
             else:
                 if not (kind == LIMIT or (kind == STOP_LIMIT and orders[i, O_TRIGGERED] != 0)):
@@ -435,7 +438,7 @@ def match_bar(  # type: ignore[no-untyped-def]
                         continue
                 fill_order(
                     cells, orders, order_floats, positions, position_floats, held, records, record_floats, rules,
-                    i, base, 0, maker, time, phase, spread,
+                    i, base, 0, maker, open_time if not maker and active == 1 else time, phase, spread,
                 )  # fmt: skip
     if at_close:
         for i in range(count):

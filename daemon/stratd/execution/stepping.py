@@ -322,9 +322,9 @@ def step_through(  # type: ignore[no-untyped-def]
         while at < stop and close_time[at] == time:
             st = stream[at]
             is_own = is_own or own[st] != 0
-            if busy and st < symbols and place_of[st] >= 0:
+            if st < symbols and place_of[st] >= 0:
                 p = place_of[st]
-                if open_time >= (cells[C_CHARGED] + 1) * DAY_NS:
+                if busy and open_time >= (cells[C_CHARGED] + 1) * DAY_NS:
                     charge_days(cells, positions, records, rules, open_time // DAY_NS, time)
                 r = row[at] - base[0, st]
                 close = floats[3, st, r]
@@ -676,11 +676,11 @@ def submit(  # type: ignore[no-untyped-def]
     if cells[C_ORDERS] == 0 and cells[C_OPEN] == 0:
         # Days on which it followed nothing cost nothing.
         cells[C_CHARGED] = time // DAY_NS
-    position_floats[p, P_MARK] = last if positions[p, P_LOTS] == 0 else position_floats[p, P_MARK]
+    mark = position_floats[p, P_MARK]
     lots = whole_lots(quantity, position_floats[p, P_LOT])
     refusal = check_order(
         cells, orders, order_floats, positions, position_floats, rules, p, side, kind, lots, reduce_only != 0, limit, stop, amount,
-        fraction, last, time,
+        fraction, mark, time,
     )  # fmt: skip
     cells[X_REFUSAL] = refusal
     if refusal != 0:
@@ -705,10 +705,11 @@ def submit(  # type: ignore[no-untyped-def]
     orders[i, O_CREATED] = time
     identity = orders[i, O_ID]
     record_intent(cells, orders, order_floats, positions, records, record_floats, i, time, last)
-    if kind == MARKET and rules[K_FILL_CLOSE] != 0.0 and last_is_now and latency == 0 and state == WORKING:
-        orders[i, O_AT_CLOSE] = 1
+    if kind == MARKET and rules[K_FILL_CLOSE] != 0.0 and last_is_now and latency == 0:
         order_floats[i, O_AT] = last
-        cells[C_AT_CLOSE] += 1
+        if state == WORKING:
+            orders[i, O_AT_CLOSE] = 1
+            cells[C_AT_CLOSE] += 1
     for role in range(1, 3):
         price = stop_loss if role == 1 else take_profit
         if price == price:

@@ -97,7 +97,7 @@ class Journal:
             return self._backlog.last
         ticket = self._backlog.post(rows, sum(_ROW_BYTES + len(row.payload) for row in rows))
         if ticket is None:
-            raise JournalError("is closed: nothing can be posted any more", path=str(self.path))
+            raise JournalError(self.failure or "is closed: nothing can be posted any more", path=str(self.path))
         return ticket
 
     def wait(self, ticket: int, timeout_seconds: float | None = None) -> bool:

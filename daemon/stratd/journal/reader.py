@@ -12,7 +12,7 @@ from typing import Any, Final
 from stratd.errors import JournalError
 from stratd.journal import schema
 from stratd.journal.entry import BrokenChain, Head, Record, checked, first_head
-from stratd.journal.reasons import as_journal_error
+from stratd.journal.reasons import as_journal_error, code_of
 from stratd.journal.store import read_only_uri
 
 _BATCH_ROWS: Final = 4096
@@ -57,7 +57,14 @@ def connect(path: Path) -> sqlite3.Connection:
         uri += "&immutable=1"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
-        if schema.is_new(connection, path):
+        try:
+            new = schema.is_new(connection, path)
+        except sqlite3.OperationalError as error:
+            # Only its making uses a rollback journal: it was cut off there, and whoever opens it to write begins anew.
+            new = code_of(error) == sqlite3.SQLITE_READONLY_ROLLBACK
+            if not new:
+                raise
+        if new:
             raise JournalError("is empty: nothing was ever written to it", path=str(path))
         if schema.version_of(connection, path) < schema.VERSION:
             raise JournalError(

@@ -76,11 +76,18 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the tables up to date, step by step, each step all or nothing.
 
     Raises:
-        JournalError: the schema is newer than this program.
+        JournalError: the schema is newer than this program, or what is in an older one does not fit.
     """
     for version in range(version_of(connection, path), VERSION):
         connection.execute("BEGIN IMMEDIATE")
-        STEPS[version](connection)
+        try:
+            STEPS[version](connection)
+        except (TypeError, ValueError) as error:
+            connection.execute("ROLLBACK")
+            raise JournalError(
+                f"cannot be brought up to date from schema {version} ({error}); it is as it was: read it with the stratd that wrote it",
+                path=str(path),
+            ) from error
         connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(version + 1),))
         connection.execute("COMMIT")
 

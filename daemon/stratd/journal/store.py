@@ -92,8 +92,8 @@ class Store:
     def _connect(self, *, alone: bool = False) -> None:
         """Open the connection, and a second one that only keeps SQLite from tidying up when the first is closed.
 
-        The last connection to be closed does a checkpoint and removes the log by its name. After an error that would be wrong: nothing may be
-        removed before it is known what is on the disk, and by that name there may be somebody else's file by now.
+        The last connection to be closed does a checkpoint and removes the log. After an error that would be wrong: SQLite remembers pages as copied
+        that a checkpoint in two parts (a reader was behind) wrote without a sync, and the sync that failed may have been theirs.
         """
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:

@@ -152,7 +152,7 @@ def check_order(  # type: ignore[no-untyped-def]
         return _TOO_LARGE
     if reduce_only and held * side >= 0:
         return _NOTHING_TO_REDUCE
-    if rules[K_ALLOW_SHORT] == 0.0 and side < 0 and lots > max(held, 0) and not reduce_only:
+    if rules[K_ALLOW_SHORT] == 0.0 and side < 0 and held <= 0:
         return _SHORT
     notional = money(last, quantity)
     if notional < position_floats[p, P_MIN_NOTIONAL] * UNITS and not (reduces and lots == abs(held)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -336,8 +335,7 @@ class StrategyContext:
             return None
         bar = None if isinstance(current, Moment) else current
         return desk.follow(
-            number, side, strength, target_weight, limit_price, stop_price, take_profit_price, bar, now,
-            partial(self._closes, symbol), current.interval,
+            number, side, strength, target_weight, limit_price, stop_price, take_profit_price, bar, now, current.interval,
         )  # fmt: skip
 
     def emit(self, signal: Signal) -> int | RiskRefused | str | None:
@@ -460,14 +458,6 @@ class StrategyContext:
         if current.time == _BEFORE:
             raise StrategySetupError(self.name, "orders are decided on events; there is none before the first bar")
         return current.time
-
-    def _closes(self, symbol: str, rows: int) -> NDArray[np.float64]:
-        """The last closes of the interval being handled, or of the shortest that the strategy reads of a symbol."""
-        interval = self._current.interval
-        series = self._series.get((symbol, interval)) if interval is not None else None
-        if series is None:
-            series = min(self._series_for(self._symbol_index[symbol]), key=lambda one: one.interval.minutes)
-        return series.close[-rows:]
 
     def _series_for(self, symbol: int) -> tuple[BarSeries, ...]:
         found = self._by_symbol.get(symbol)

@@ -21,6 +21,7 @@ SETTLE: Final = -(1 << 30)
 
 _NAN: Final = float("nan")
 _YEAR_MINUTES: Final = 525_600
+_SESSION_MINUTES: Final = 390  # of an exchange's regular session, in New York
 
 
 class Clocked(Protocol):
@@ -44,6 +45,7 @@ class Desk:
     """
 
     __slots__ = (
+        "_asked",
         "_days_per_year",
         "_entries",
         "_last_time",
@@ -79,6 +81,7 @@ class Desk:
         self._planted = -1
         self._value = 0
         self._last_time = -1
+        self._asked: tuple[int, Interval | None] = (0, None)
 
     # The window.
 
@@ -190,7 +193,6 @@ class Desk:
         profit: float | None,
         current: BarSeries | None,
         time: int,
-        closes: Callable[[int], NDArray[np.float64]],
         interval: Interval | None,
     ) -> int | RiskRefused | str:
         """Make the orders that a signal comes to.
@@ -201,39 +203,34 @@ class Desk:
         sizing = self.sizing
         assert sizing is not None  # asked before
         account, lot = self.account, self._lots[symbol]
-        last, is_now = self._last(symbol, current, time)
-        lots = account.quantity(symbol, time)
-        entries = 0 if self._entries is None or lots == 0 else self._entries.get(symbol, 0)
-        pending = account.entry_lots(symbol)
+        lots, rows, equity = account.standing(symbol, time)
+        if current is not None and current.symbol_index == symbol:
+            last, is_now = current._close.item(current._hi - 1), True
+        else:
+            last, is_now = self._last(symbol, current, time)
+        # What is not silent is stopped at an event; the others need no event's number.
+        after = 0 if account.silent else self._next_event()
         if side is Side.FLAT:
-            if account.cancel_all(time, c.BY_STRATEGY, symbol):
+            if rows and account.cancel_all(time, c.BY_STRATEGY, symbol):
                 self._changed(time)
             if lots == 0:
                 return "nothing is held"
             number = account.place(
                 symbol, -1 if lots > 0 else 1, c.MARKET, c.GTC, abs(lots) * lot, _NAN, _NAN, _NAN, _NAN, True, 0, c.NEVER, _NAN, _NAN,
-                time, self._next_event(), last, is_now,
+                time, after, last, is_now,
             )  # fmt: skip
-            if number:
+            if number and not account.silent:
                 self._acted()
             return number
-        minutes = 1 if interval is None else interval.minutes
-        bars_per_year = _YEAR_MINUTES / minutes if self._days_per_year > 300 else self._days_per_year * 390 / minutes
-        have = (lots + pending) * lot
-        inputs = SizingInputs(
-            side,
-            strength,
-            last,
-            account.equity(time),
-            stop,
-            target_weight,
-            closes,
-            bars_per_year,
-            lot,
-            have,
-            max(entries, 1 if have else 0),
-        )
-        wanted = sizing.wanted(inputs)
+        entries = 0 if self._entries is None or lots == 0 else self._entries.get(symbol, 0)
+        have = (lots + account.entry_lots(symbol)) * lot if rows else lots * lot
+        self._asked = symbol, interval
+        wanted = sizing.wanted(
+            SizingInputs(
+                side, strength, last, equity, stop, target_weight, self._closes, self._bars_per_year(interval), lot, have,
+                max(entries, 1) if have else entries,
+            )
+        )  # fmt: skip
         if isinstance(wanted, str):
             return wanted
         change = wanted - have
@@ -242,26 +239,28 @@ class Desk:
         flips = have * wanted < 0 or wanted == 0.0
         if flips:
             # What protected the old position must not meet the new one.
-            account.cancel_all(time, c.BY_STRATEGY, symbol)
+            if rows:
+                account.cancel_all(time, c.BY_STRATEGY, symbol)
             change = wanted - lots * lot
         buys = change > 0
+        entering = wanted * change > 0
         number = account.place(
             symbol,
             1 if buys else -1,
             c.MARKET if limit is None else c.LIMIT,
             c.GTC,
             abs(change),
-            account.rounded(symbol, limit, not buys),
+            _NAN if limit is None else account.rounded(symbol, limit, not buys),
             _NAN,
             _NAN,
             _NAN,
             False,
             0,
             c.NEVER,
-            account.rounded(symbol, stop, not buys) if wanted * change > 0 else _NAN,
-            account.rounded(symbol, profit, buys) if wanted * change > 0 else _NAN,
+            account.rounded(symbol, stop, not buys) if entering and stop is not None else _NAN,
+            account.rounded(symbol, profit, buys) if entering and profit is not None else _NAN,
             time,
-            self._next_event(),
+            after,
             last,
             is_now,
         )
@@ -269,10 +268,22 @@ class Desk:
             if self._entries is None:
                 self._entries = {}
             self._entries[symbol] = entries + 1 if have and not flips else 1
-            self._acted()
+            if not account.silent:
+                self._acted()
         elif flips:
             self._changed(time)
         return number
+
+    def _closes(self, rows: int) -> NDArray[np.float64]:
+        """The last closes of the symbol and interval that are being sized."""
+        symbol, interval = self._asked
+        series = self._series_of(symbol)
+        found = next((one for one in series if one.interval == interval), None)
+        return (found or min(series, key=lambda one: one.interval.minutes)).close[-rows:]
+
+    def _bars_per_year(self, interval: Interval | None) -> float:
+        minutes = 1 if interval is None else interval.minutes
+        return _YEAR_MINUTES / minutes if self._days_per_year > 300 else self._days_per_year * _SESSION_MINUTES / minutes
 
     # Looking.
 

@@ -113,6 +113,7 @@ class StrategyThread:
         self._policy = policy
         self._context = context
         self._data = data
+        self._log = log
         self._held_said = False
         self._abandoned = False
         self._fenced = False  # nothing that it signals counts any more
@@ -467,17 +468,26 @@ class StrategyThread:
         return self._saved
 
     def _end_account(self) -> None:
-        """The log has ended: the last fills are told, and positions closed where the rules say so."""
-        if self.account is None or not self.account.active or self._abandoned:
+        """The log has ended: the last fills are told, positions closed where the rules say so, and all of it is recorded."""
+        account = self.account
+        if account is None or not account.active:
             return
-        self.account.finish()
-        self._moment.time = self.account.count(C_TIME)
-        for event in self.account.untold():
+        if self._abandoned:
+            # In mid-step: a checkpoint here would lose the step's other events after a restart. Records are kept where nothing restarts.
+            account.settle_all()
+            if account.journal is not None and not account.journal.durable:
+                account.journal.flush()
+            return
+        if self._log.complete:
+            account.finish()
+        self._moment.time = account.count(C_TIME)
+        for event in account.untold():
             self._context._current = self._moment
             self._guard("on_fill", partial(self._context.events.publish, event))
-        self.account.settle_all()
-        if self.account.journal is not None and self._desk is not None:
-            self.account.commit(self._moment.time, self._state(), self._desk.entries)
+        account.settle_all()
+        if account.journal is not None:
+            assert self._desk is not None  # made together
+            account.commit(self._moment.time, self._state(), self._desk.entries)
 
     def _missing(self, k: int, interval: Interval, time: int, symbols: tuple[str, ...]) -> tuple[str, ...]:
         """Symbols that had a bucket to close at `time` and gave no bar, or whose bar was withheld from the strategy."""
@@ -505,7 +515,8 @@ class StrategyThread:
         """Count and log an exception. Returns whether it was one too many."""
         self._note(error)
         current = self._context._current
-        where = f"{current.symbol} {current.interval} closing at {utc_text(self._context.now)}"
+        now = current.time if isinstance(current, Moment) else self._context.now
+        where = f"{current.symbol} {current.interval} closing at {utc_text(now)}" if now > 0 else "before the first event"
         if self.errors <= _LOGGED_ERRORS:
             # Without the first entry, which is this file.
             below = error.__traceback__.tb_next if error.__traceback__ is not None else None
@@ -515,7 +526,7 @@ class StrategyThread:
             return False
         self._context.log.error("strategy is quarantined", errors=self.errors, max_errors=self._policy.max_errors)
         if self.account is not None:
-            self.account.stop_trading(self._context.now, BY_HALT, Refusal.HALTED)
+            self.account.stop_trading(now, BY_HALT, Refusal.HALTED)
         self.abandon(State.QUARANTINED, f"quarantined after {self.errors} errors: {self.last_error}")
         return True
 

@@ -205,7 +205,8 @@ class JournalConfig(ConfigModel):
         "resume", description="what a restart does with what is open: goes on, closes it, or keeps it without new orders"
     )
     on_orphan: Literal["adopt", "close", "alert"] = Field(
-        "alert", description="a position at the venue that no strategy knows of: taken over, closed, or only reported"
+        "alert",
+        description="what a strategy that is not in the session any more has left open: kept and marked, closed, or only reported",
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import structlog
 
 from stratd.core.clock import Clock, SystemClock
 from stratd.core.container import ScopedContainer, SharedServices
@@ -20,21 +22,26 @@ from stratd.data.intake import RejectsFile
 from stratd.data.processor import DataProcessor
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import StreamSubscription
-from stratd.errors import BarrierTimeout, ConfigError
-from stratd.execution.account import load_kernels
+from stratd.errors import BarrierTimeout, ConfigError, ContainerError
+from stratd.execution.account import Account, load_kernels
+from stratd.execution.book import Book, BookRules, Member, Netting
 from stratd.execution.terms import TradingTerms
 from stratd.indicators.hub import IndicatorHub
 from stratd.model import Instrument, Interval
-from stratd.strategy.context import Market
+from stratd.risk.kill_switch import FILE_NAME, KillSwitch
+from stratd.strategy.caretaker import Caretaker
+from stratd.strategy.context import Market, StrategyContext
 from stratd.strategy.manager import StrategyManager
 from stratd.strategy.scope import open_scope
 from stratd.strategy.thread import StrategyThread, ThreadPolicy, Trading
+from stratd.system.account_config import risk_limits
 from stratd.system.calendars import load_calendar
-from stratd.system.config import SessionConfig
+from stratd.system.config import SessionConfig, StrategyConfig
 from stratd.system.loading import Loaded, LoadFailure, load_all, refuse
 from stratd.system.result import RunOptions
-from stratd.system.session_journal import SessionJournal, open_journal
+from stratd.system.session_journal import SessionJournal, open_journal, orphans
 
+logger = structlog.get_logger("stratd.session")
 MINUTE_1: Final = Interval("1m")
 # Rows of all symbols together that a block, or what is out unread, may have: bounds memory for many symbols.
 BLOCK_ROWS: Final = 262_144
@@ -60,8 +67,14 @@ class Session:
     strategies: StrategyManager
     failures: list[LoadFailure]
     timed_out: list[str]
-    scopes: tuple[ScopedContainer, ...]
     journal: SessionJournal | None
+    closing: ExitStack
+    kill_switch: KillSwitch
+    book: Book | None = None
+
+    def close(self) -> None:
+        """Close everything, the last one opened first. What fails keeps nothing else from being closed; the first error is raised then."""
+        self.closing.close()
 
 
 def build_market(config: SessionConfig, clock: Clock) -> Market:
@@ -127,7 +140,8 @@ def build_session(
         raise ConfigError([problem for failure in failures for problem in failure.problems])
     symbols = len(market.symbols)
     latest_ns = clock.now_ns() + DAY_NS
-    window = max(1, min(options.window or config.window, WINDOW_ROWS // symbols))
+    # With a book, what strategies do to each other in a step is settled before the next: whatever the window is to be.
+    window = 1 if config.book is not None else max(1, min(options.window or config.window, WINDOW_ROWS // symbols))
     block_minutes = max(1, min(options.block_minutes or config.block_minutes, BLOCK_ROWS // symbols))
     # When rows are moved, everything before the coming block is published, and readers are at most a window behind.
     keep = config.history_bars + window + 1
@@ -150,42 +164,95 @@ def build_session(
     load_kernels()
     terms = TradingTerms(market.symbols, market.instruments, market.calendars, market.calendar_of, log_streams)
     directory = config.results_path if options.results_dir is None else Path(options.results_dir)
-    journal = open_journal(config, options, directory, terms, clock)
-    durable = journal is not None and journal.durable
-    shared = SharedServices({Market: market, TradingTerms: terms})
-    scopes = tuple(
-        open_scope(
-            entry.strategy,
-            entry.context,
-            shared,
-            data,
-            log,
-            _policy(entry, options, core),
-            _trading(entry, config, terms, durable),
-            market,
-        )
-        for entry in loaded
-    )
-    threads = [scope.get(StrategyThread) for scope in scopes]
-    if journal is not None:
-        journal.attach(threads, config.journal.on_restart)
-    strategies = StrategyManager(threads)
-    timed_out: list[str] = []
+    with ExitStack() as opened:  # closes what is open, should the rest fail
+        opened.callback(hub.close)
+        journal = open_journal(config, options, directory, terms, clock)
+        if journal is not None:
+            opened.callback(journal.journal.close)
+        caretakers = {} if journal is None else _take_care(journal, config, terms, market, hub, loaded)
+        shared = SharedServices({Market: market, TradingTerms: terms})
+        threads = []
+        for entry in loaded:
+            policy, trading = (
+                _policy(entry, options, core),
+                _trading(entry, config, terms, journal is not None and journal.durable),
+            )
+            scope = open_scope(entry.strategy, entry.context, shared, data, log, policy, trading, market)
+            opened.callback(_close_scope, scope)
+            threads.append(scope.get(StrategyThread))
+        # Before accounts go on where a journal ended: their cells are the book's.
+        book = _book(config, threads, terms, data)
+        if journal is not None:
+            journal.attach(threads, config.journal.on_restart, caretakers)
+        strategies = StrategyManager(threads)
+        timed_out: list[str] = []
 
-    def on_timeout(reader: StreamSubscription) -> None:
-        timed_out.append(reader.name)
-        strategies.abandon_hung(reader, config.barrier_timeout_seconds)
-        if config.on_barrier_timeout == "abort":
-            raise BarrierTimeout(f"strategy {reader.name} made no progress for {config.barrier_timeout_seconds:g} s")
+        def on_timeout(reader: StreamSubscription) -> None:
+            timed_out.append(reader.name)
+            strategies.abandon_hung(reader, config.barrier_timeout_seconds)
+            if config.on_barrier_timeout == "abort":
+                raise BarrierTimeout(f"strategy {reader.name} made no progress for {config.barrier_timeout_seconds:g} s")
 
-    gate = Gate(window, [thread.subscription for thread in threads], log_streams, config.barrier_timeout_seconds, on_timeout)
-    feed = feed if feed is not None else build_feed(config, latest_ns)
-    feed.open(market.symbols)
-    rejects = RejectsFile(directory / config.session_name / "rejects.csv")
-    processor = DataProcessor(feed, derivation, log, gate, rejects, block_minutes, BLOCK_ROWS, core, hub.advance)
-    return Session(
-        market, data, hub, derivation, log, gate, feed, rejects, processor, strategies, failures, timed_out, scopes, journal
+        readers = [thread.subscription for thread in threads]
+        at_rest = None if book is None else book.at_rest
+        gate = Gate(window, readers, log_streams, config.barrier_timeout_seconds, on_timeout, at_rest)
+        feed = feed if feed is not None else build_feed(config, latest_ns)
+        opened.callback(feed.close)
+        feed.open(market.symbols)
+        rejects = RejectsFile(directory / config.session_name / "rejects.csv")
+        opened.callback(rejects.close)
+        processor = DataProcessor(feed, derivation, log, gate, rejects, block_minutes, BLOCK_ROWS, core, hub.advance)
+        kill_switch = KillSwitch(directory / config.session_name / FILE_NAME, [_account(thread) for thread in threads])
+        kill_switch.check()
+        return Session(
+            market, data, hub, derivation, log, gate, feed, rejects, processor, strategies, failures, timed_out, journal,
+            opened.pop_all(), kill_switch, book,
+        )  # fmt: skip
+
+
+def _account(thread: StrategyThread) -> Account:
+    assert thread.account is not None  # every strategy of a session has one
+    return thread.account
+
+
+def _book(config: SessionConfig, threads: list[StrategyThread], terms: TradingTerms, data: SessionData) -> Book | None:
+    """What strategies share; None where they know nothing of each other."""
+    if config.book is None:
+        return None
+    rules = BookRules(
+        netting=Netting(config.book.netting),
+        shared_buying_power=config.book.shared_buying_power,
+        capital=config.book.capital,
+        limits=risk_limits(config.book.risk),
     )
+    return Book([Member(thread.name, _account(thread), thread.subscription) for thread in threads], terms, rules, data)
+
+
+def _take_care(
+    journal: SessionJournal, config: SessionConfig, terms: TradingTerms, market: Market, hub: IndicatorHub, loaded: list[Loaded]
+) -> dict[str, str]:
+    """Do with what strategies that are gone have left open what the session says. Returns how each caretaker goes on."""
+    caretakers: dict[str, str] = {}
+    for name, symbols in orphans(journal.pasts, terms, [entry.name for _, entry in config.enabled_strategies]).items():
+        if config.journal.on_orphan == "alert":
+            logger.error("nobody looks after what a strategy has left open", strategy=name, symbols=symbols)
+            continue
+        caretakers[name] = "flatten" if config.journal.on_orphan == "close" else "resume"
+        context, caretaker = StrategyContext(name, market), Caretaker(symbols)
+        caretaker.ctx = context
+        caretaker.setup(context)
+        context.seal()
+        context.attach(hub)
+        loaded.append(Loaded(StrategyConfig(name=name, module=Caretaker.__module__), caretaker, context))
+    return caretakers
+
+
+def _close_scope(scope: ScopedContainer) -> None:
+    """Close a strategy's container. What fails in it is said, and keeps no other from being closed."""
+    try:
+        scope.close()
+    except ContainerError as error:
+        logger.error("a strategy's parts failed to close", strategy=scope.name, reason=str(error))
 
 
 def _trading(entry: Loaded, config: SessionConfig, terms: TradingTerms, durable: bool) -> Trading:

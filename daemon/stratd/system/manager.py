@@ -12,11 +12,11 @@ import structlog
 
 from stratd.core import kernel
 from stratd.core.clock import Clock, SystemClock, perf_ns
-from stratd.core.container import ScopedContainer
 from stratd.core.states import State
 from stratd.data.feed import HistoryFeed
+from stratd.data.processor import END_OF_FEED
 from stratd.data.quality import StreamQuality, quality_by_symbol
-from stratd.errors import ContainerError, SessionError
+from stratd.errors import SessionError
 from stratd.model import MONEY
 from stratd.portfolio.cells import C_FILL_COUNT, C_ORDER_COUNT, C_TRADE_COUNT
 from stratd.strategy.manager import audit_hash
@@ -114,26 +114,13 @@ class SystemManager:
                 self._write_signals(session, Path(self.options.signals_path))
             result = self._result(session, elapsed)
             if session.journal is not None:
-                session.journal.close(finished=result.stopped_by == "end of feed")
+                session.journal.close(finished=result.stopped_by == END_OF_FEED)
             return result
         finally:
             kernel.stats.sealed = False
             if server is not None:
                 server.close()
-            session.feed.close()
-            session.rejects.close()
-            session.hub.close()
-            if session.journal is not None:
-                session.journal.journal.close()
-            for scope in session.scopes:
-                self._close_scope(scope)
-
-    def _close_scope(self, scope: ScopedContainer) -> None:
-        """Close a strategy's container. What fails in it is said, and keeps no other from being closed."""
-        try:
-            scope.close()
-        except ContainerError as error:
-            log.error("strategy's parts failed to close", strategy=scope.name, reason=str(error))
+            session.close()
 
     def _write_signals(self, session: Session, path: Path) -> None:
         try:
@@ -189,7 +176,7 @@ class SystemManager:
             if thread.account is not None:
                 ledger.update(thread.account.ledger_hash().encode())
         quality = quality_by_symbol(session.derivation)
-        whole = processor.ended_by == "end of feed" and not self._abort.is_set()
+        whole = processor.ended_by == END_OF_FEED and not self._abort.is_set()
         faulted = any(thread.state is State.FAULTED for thread in threads)
         return SessionResult(
             session=self.config.session_name,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +16,9 @@ from stratd.execution.terms import TradingTerms
 from stratd.journal.claim import Claim
 from stratd.journal.entry import Entry
 from stratd.journal.journal import Journal
+from stratd.journal.store import sync_directory
 from stratd.model import MONEY
-from stratd.portfolio.cells import C_CASH, C_ORDERS, C_VALUE, P_LOTS, P_SYMBOL
+from stratd.portfolio.cells import C_CASH, C_ORDERS, C_VALUE, O_PLACE, P_LOTS, P_SYMBOL
 from stratd.strategy.thread import StrategyThread
 from stratd.system.config import SessionConfig
 from stratd.system.result import RunOptions
@@ -46,28 +49,23 @@ class SessionJournal:
     pasts: dict[str, Past]
     plan: list[str]
 
-    def attach(self, threads: list[StrategyThread], on_restart: str) -> None:
+    def attach(self, threads: Sequence[StrategyThread], on_restart: str, caretakers: Mapping[str, str]) -> None:
         """Give every account its way to the journal, and have it go on where it stopped.
 
+        Args:
+            on_restart: how strategies go on: "resume", "flatten" or "hold".
+            caretakers: threads that stand in for strategies that are gone, by name, and how these go on.
+
         Raises:
-            JournalError: a checkpoint cannot be read, or a strategy that is gone has something open.
+            JournalError: a checkpoint cannot be read.
         """
-        names = {thread.name for thread in threads}
-        orphans = [name for name in self.pasts if name not in names]
-        left = [line for name in orphans for line in _open_items(self.pasts[name])]
-        if left:
-            raise JournalError(
-                f"{', '.join(orphans)} had {'; '.join(left)} and is not in the session any more; put it back, or begin a new journal "
-                f"by moving {self.journal.path} away",
-                path=str(self.journal.path),
-            )
         for thread in threads:
             account = thread.account
             assert account is not None  # every strategy of a session has one
             account.journal = AccountJournal(self.journal, thread.name, self.durable)
             past = self.pasts.get(thread.name)
             if past is not None and past.time >= 0:
-                thread.resume(past, on_restart)
+                thread.resume(past, caretakers.get(thread.name, on_restart))
 
     def close(self, finished: bool) -> None:
         """Write what is queued. `finished`: the session has come to its end, so that a later run begins anew.
@@ -116,15 +114,14 @@ def open_journal(
         if session is None:
             journal.post([Entry("", SESSION, 0, json.dumps(about).encode())])
         else:
-            _check_same(session, about, path)
+            check_same(session, about, path)
     except BaseException:
         journal.close()
         raise
-    plan = [_plan_line(name, past, terms, config.journal.on_restart) for name, past in pasts.items() if past.time >= 0]
-    return SessionJournal(journal, durable, pasts, plan)
+    return SessionJournal(journal, durable, pasts, restart_plan(pasts, terms, config))
 
 
-def _check_same(session: dict[str, Any], about: dict[str, Any], path: Path) -> None:
+def check_same(session: dict[str, Any], about: dict[str, Any], path: Path) -> None:
     changed = [key for key in ("symbols", "ticks", "lots") if session.get(key) != about[key]]
     if changed:
         raise JournalError(
@@ -134,14 +131,37 @@ def _check_same(session: dict[str, Any], about: dict[str, Any], path: Path) -> N
         )
 
 
-def _open_items(past: Past) -> list[str]:
-    """What a strategy has open, in words."""
+def _open_symbols(past: Past) -> set[int]:
+    """Indices of the symbols in which a strategy has a position or an order."""
     if past.time < 0:
-        return []
-    _, (cells, _, _, positions, *_) = unpack_state(past.state)
-    held = int((positions[:, P_LOTS] != 0).sum())
-    items = [f"{held} open positions"] if held else []
-    return [*items, f"{int(cells[C_ORDERS])} working orders"] if cells[C_ORDERS] else items
+        return set()
+    _, (_, orders, _, positions, *_) = unpack_state(past.state)
+    held = positions[positions[:, P_LOTS] != 0, P_SYMBOL]
+    return {*held.tolist(), *positions[orders[:, O_PLACE], P_SYMBOL].tolist()}
+
+
+def orphans(pasts: Mapping[str, Past], terms: TradingTerms, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Strategies that have left something open and are not among `names`; each with the symbols in which it has."""
+    return {
+        name: tuple(terms.symbols[number] for number in sorted(_open_symbols(past)))
+        for name, past in pasts.items()
+        if name not in names and _open_symbols(past)
+    }
+
+
+def restart_plan(pasts: Mapping[str, Past], terms: TradingTerms, config: SessionConfig) -> list[str]:
+    """What becomes of each strategy that a journal knows, in words."""
+    names = [entry.name for _, entry in config.enabled_strategies]
+    lines = [
+        _plan_line(name, past, terms, config.journal.on_restart)
+        for name, past in pasts.items()
+        if past.time >= 0 and name in names
+    ]
+    does = {"alert": "it is left as it is", "close": "it is closed", "adopt": "it is kept, and marked"}[config.journal.on_orphan]
+    return lines + [
+        f"{name} is not in the session any more and has left something open in {', '.join(symbols)}: {does}"
+        for name, symbols in orphans(pasts, terms, names).items()
+    ]
 
 
 def _plan_line(name: str, past: Past, terms: TradingTerms, on_restart: str) -> str:
@@ -158,24 +178,33 @@ def _plan_line(name: str, past: Past, terms: TradingTerms, on_restart: str) -> s
 
 
 def _remove(path: Path) -> None:
-    """Make room for a new journal, unless somebody writes the one that is there."""
-    if not path.exists():
+    """Make room for a new journal, unless somebody writes the one that is there.
+
+    The mark in the lock's file goes first: with it, a journal of which a crash left only a part would count as damaged for ever.
+    """
+    if not any(path.with_name(path.name + ending).exists() for ending in _BESIDE):
         return
     claim = Claim(path)
     claim.acquire()
     try:
-        for ending in _BESIDE:
+        os.truncate(claim.path, 0)
+        for ending in ("-wal", "-shm", "", ".lock"):
             path.with_name(path.name + ending).unlink(missing_ok=True)
     finally:
         claim.release()
 
 
 def _set_aside(path: Path) -> None:
-    """Keep a finished journal under the next free number."""
+    """Keep a finished journal under the next free number.
+
+    The lock's file goes first, for good: with its mark and without the journal, what a crash leaves here would count as damaged. Without it
+    the journal is found once more, and set aside.
+    """
     number = 1
     while (kept := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
         number += 1
-    for ending in _BESIDE:
+    for ending in (".lock", "-wal", "-shm", ""):
         beside = path.with_name(path.name + ending)
         if beside.exists():
             beside.rename(kept.with_name(kept.name + ending))
+            sync_directory(path.parent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.core import Metric, SummaryMetricFamily
 
 from stratd.core import kernel
 from stratd.core.states import State
@@ -14,15 +14,16 @@ from stratd.data.gate import Gate
 from stratd.data.intake import RejectsFile
 from stratd.data.processor import DataProcessor
 from stratd.indicators.hub import IndicatorHub
+from stratd.journal.journal import Journal
 from stratd.strategy.manager import StrategyManager
 from stratd.telemetry import metrics as m
-
-Family = CounterMetricFamily | GaugeMetricFamily
+from stratd.telemetry.accounts import account_metrics
+from stratd.telemetry.families import family_of
 
 
 @dataclass(frozen=True, slots=True)
 class SessionParts:
-    """What a collector reads from."""
+    """What a collector reads from. `journal` is None where the session keeps none: then there are no metrics of it."""
 
     name: str
     processor: DataProcessor
@@ -31,6 +32,7 @@ class SessionParts:
     rejects: RejectsFile
     strategies: StrategyManager
     hub: IndicatorHub
+    journal: Journal | None = None
 
 
 class SessionCollector:
@@ -47,12 +49,12 @@ class SessionCollector:
         parts = self._parts
         data, processor, gate = parts.derivation.data, parts.processor, parts.gate
         yield self._single(m.BARS_IN, processor.bars_in)
-        derived = _family(m.BARS_DERIVED)
+        derived = family_of(m.BARS_DERIVED)
         for k, interval in enumerate(data.intervals):
             if k:
                 derived.add_metric([parts.name, str(interval)], float(data.count[k].sum()))
         yield derived
-        rejected = _family(m.ROWS_REJECTED)
+        rejected = family_of(m.ROWS_REJECTED)
         for kind, count in parts.rejects.rejected().items():
             rejected.add_metric([parts.name, kind], count)
         yield rejected
@@ -62,7 +64,7 @@ class SessionCollector:
         yield self._single(m.BARRIER_TIMEOUTS, gate.timeouts)
         yield self._single(m.HELD_BYTES, data.held_bytes())
         yield self._single(m.COMPACTIONS, data.compactions)
-        lost = _family(m.MINUTES_LOST)
+        lost = family_of(m.MINUTES_LOST)
         for symbol, count in zip(data.symbols, parts.derivation.lost.tolist(), strict=True):
             lost.add_metric([parts.name, symbol], count)
         yield lost
@@ -70,11 +72,14 @@ class SessionCollector:
         yield self._single(m.KERNELS_COMPILED_LATE, kernel.stats.sealed_compilations)
         yield from self._indicators()
         yield from self._strategies()
+        yield from account_metrics(parts.name, parts.strategies.threads)
+        if parts.journal is not None:
+            yield from self._journal(parts.journal)
 
     def _indicators(self) -> Iterator[Metric]:
         name, hub = self._parts.name, self._parts.hub
         families = {
-            metric: _family(metric)
+            metric: family_of(metric)
             for metric in (
                 m.INDICATOR_COLUMNS,
                 m.INDICATOR_USERS,
@@ -90,7 +95,7 @@ class SessionCollector:
                 family.add_metric([name, one.label, one.interval], figure)
         yield from families.values()
         yield self._single(m.INDICATOR_ERRORS, len(hub.errors()))
-        values = _family(m.INDICATOR_VALUE)
+        values = family_of(m.INDICATOR_VALUE)
         for thread in self._parts.strategies.threads:
             for handle in thread.named_indicators():
                 values.add_metric([name, thread.name, handle.name, handle.symbol, handle.interval], handle.peek())
@@ -100,7 +105,7 @@ class SessionCollector:
         name = self._parts.name
         published = self._parts.gate.published
         families = {
-            metric: _family(metric)
+            metric: family_of(metric)
             for metric in (m.NOTIFICATIONS, m.SIGNALS, m.ERRORS, m.HELD_BACK, m.ON_BARS_MAX, m.QUEUE, m.BOTTLENECK, m.STATE)
         }
         summary = SummaryMetricFamily(m.ON_BARS.name, m.ON_BARS.help, labels=["session", *m.ON_BARS.labels])
@@ -124,14 +129,14 @@ class SessionCollector:
         yield from families.values()
         yield summary
 
+    def _journal(self, journal: Journal) -> Iterator[Metric]:
+        # The last ticket is asked for after the last written one: the other way round, the backlog could come out below zero.
+        written = journal.durable_ticket
+        yield self._single(m.JOURNAL_WRITTEN, written)
+        yield self._single(m.JOURNAL_BACKLOG, journal.post(()) - written)
+        yield self._single(m.JOURNAL_FAILING, float(journal.failure is not None))
+
     def _single(self, metric: m.Metric, value: float) -> Metric:
-        family = _family(metric)
+        family = family_of(metric)
         family.add_metric([self._parts.name], value)
         return family
-
-
-def _family(metric: m.Metric) -> Family:
-    labels = ["session", *metric.labels]
-    if metric.kind == "counter":
-        return CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=labels)
-    return GaugeMetricFamily(metric.name, metric.help, labels=labels)

@@ -75,6 +75,30 @@ BOTTLENECK: Final = Metric(
     "stratd_strategy_bottleneck_seconds_total", "counter", ("strategy",), "time the data-processor waited for this strategy"
 )
 STATE: Final = Metric("stratd_strategy_state", "gauge", ("strategy", "state"), "1 for the state that the strategy is in")
+ORDERS: Final = Metric("stratd_strategy_orders_total", "counter", ("strategy",), "orders let through, brackets' children too")
+FILLS: Final = Metric("stratd_strategy_fills_total", "counter", ("strategy",), "fills")
+TRADES: Final = Metric("stratd_strategy_trades_total", "counter", ("strategy",), "round trips that have ended")
+REFUSED: Final = Metric("stratd_strategy_refused_total", "counter", ("strategy", "reason"), "orders not let through")
+EQUITY: Final = Metric(
+    "stratd_strategy_equity", "gauge", ("strategy",), "cash and positions at their last closes, in the account's currency"
+)
+CASH: Final = Metric("stratd_strategy_cash", "gauge", ("strategy",), "cash, in the account's currency")
+REALISED: Final = Metric(
+    "stratd_strategy_realised_pnl",
+    "gauge",
+    ("strategy",),
+    "what closing positions has brought, before fees, in the account's currency",
+)
+OPEN_POSITIONS: Final = Metric("stratd_strategy_open_positions", "gauge", ("strategy",), "symbols in which it holds a position")
+TRADING_STATE: Final = Metric(
+    "stratd_strategy_trading_state", "gauge", ("strategy", "state"), "1 for the trading state that its account is in"
+)
+CLOSED: Final = Metric(
+    "stratd_strategy_closed", "gauge", ("strategy", "reason"), "1 where no new order is let through, whatever it is, and why"
+)
+JOURNAL_WRITTEN: Final = Metric("stratd_journal_groups_written_total", "counter", (), "groups of entries in the journal's file")
+JOURNAL_BACKLOG: Final = Metric("stratd_journal_backlog_groups", "gauge", (), "groups of entries posted and not written yet")
+JOURNAL_FAILING: Final = Metric("stratd_journal_failing", "gauge", (), "1 while the journal cannot be written, 0 while it can")
 
 ALL: Final = (
     BARS_IN,
@@ -106,4 +130,17 @@ ALL: Final = (
     QUEUE,
     BOTTLENECK,
     STATE,
+    ORDERS,
+    FILLS,
+    TRADES,
+    REFUSED,
+    EQUITY,
+    CASH,
+    REALISED,
+    OPEN_POSITIONS,
+    TRADING_STATE,
+    CLOSED,
+    JOURNAL_WRITTEN,
+    JOURNAL_BACKLOG,
+    JOURNAL_FAILING,
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class StructureEvent(StrEnum):
@@ -55,6 +56,24 @@ class StructureDetector:
             if lows[k] < min(lows[:k]) and lows[k] <= min(lows[k + 1 :]):
                 self.swing_low = lows[k]
         return event
+
+    def save_state(self) -> dict[str, Any]:
+        """All that its next answers depend on, as plain JSON values."""
+        return {
+            "highs": list(self._highs),
+            "lows": list(self._lows),
+            "trend": self.trend,
+            "swing_high": self.swing_high,
+            "swing_low": self.swing_low,
+        }
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take back what `save_state` gave."""
+        self._highs.clear()
+        self._lows.clear()
+        self._highs.extend(state["highs"])
+        self._lows.extend(state["lows"])
+        self.trend, self.swing_high, self.swing_low = state["trend"], state["swing_high"], state["swing_low"]
 
     def _break(self, close: float) -> StructureEvent:
         if self.swing_high is not None and close > self.swing_high:
@@ -125,6 +144,18 @@ class GapDetector:
         if self.formed is not None:
             self.untouched = (*self.untouched, self.formed)[-self._max_untouched :]
         self._before, self._last = self._last, (high, low)
+
+    def save_state(self) -> dict[str, Any]:
+        """All that its next answers depend on, as plain JSON values. `entered` and `formed` are of one bar, and not among it."""
+        return {
+            "bars": [list(bar) for bar in (self._before, self._last) if bar is not None],
+            "untouched": [asdict(gap) for gap in self.untouched],
+        }
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take back what `save_state` gave."""
+        self._before, self._last = (None, None, *((high, low) for high, low in state["bars"]))[-2:]
+        self.untouched = tuple(Gap(**gap) for gap in state["untouched"])[-self._max_untouched :]
 
     def _find(self, high: float, low: float, close_time: int) -> Gap | None:
         if self._before is None:

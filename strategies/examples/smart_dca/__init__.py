@@ -7,6 +7,8 @@ Risks: what falls keeps falling, and the strategy buys more of it all the way, u
 is measured against a window that moves along with the price. The risk assessor only pauses purchases, it never sells.
 In a long rise the strategy buys less than plain averaging does.
 
+Sizing is its own: each purchase asks for the weight that is held, at this close, and a little more. It has no stop and no target.
+
     dtos      what the workers hand each other, with this strategy's own MarketRegimeDTO
     workers   regime classifier → risk assessor → planner → execution
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from stratd.indicators import SMA, Highest, TrueRange, ZScore
 from stratd.indicators.arithmetic import Ratio
-from stratd.model import MINUTE_NS, Side
+from stratd.model import MINUTE_NS, Fill, Side
 from stratd.model.dto import BaseContext, TradePlan
 from stratd.strategy.workers import ContextWorker, Disposition, ExecutionWorker, PlanningWorker, ThreatWorker, WorkerParams
 
@@ -100,15 +101,20 @@ class DcaParams(WorkerParams):
     every_minutes: int = Field(
         240, ge=1, le=1_000_000, description="event time between purchases", json_schema_extra={"search": [60, 240, 1440]}
     )
-    base_weight: float = Field(0.01, gt=0, le=1, description="fraction of capital bought each time at a fair price")
+    base_weight: float = Field(0.01, gt=0, le=1, description="fraction of equity bought each time at a fair price")
     cheap_factor: float = Field(2.0, ge=1, le=10, description="how many times as much when cheap")
     dear_factor: float = Field(0.5, ge=0, le=1, description="how many times as much when dear; 0 buys nothing")
-    max_weight: float = Field(0.25, gt=0, le=1, description="largest fraction of capital in one asset")
+    max_weight: float = Field(0.25, gt=0, le=1, description="no purchases beyond this fraction of equity in one asset")
     pause_above: float = Field(0.8, gt=0, le=1, description="risk level from which on purchases wait")
 
 
 class DcaPlanner(PlanningWorker[DcaParams]):
-    """Buys every so many minutes, sized by regime. A purchase that risk has put off is made when risk allows."""
+    """Buys every so many minutes, sized by regime. A purchase that the risk level has put off is made when it allows.
+
+    A target weight is obeyed as it is, by selling too where more is held. So it starts from what is held in fact, at this close, with
+    the purchases that still work; as long as nothing has filled, because signals are only recorded or entries were refused, from what was
+    planned. After a purchase that did not fill the next one makes up for it in the second case only.
+    """
 
     Params: ClassVar[type[WorkerParams]] = DcaParams
     requires = (MarketRegimeDTO, RiskAssessmentDTO)
@@ -118,17 +124,19 @@ class DcaPlanner(PlanningWorker[DcaParams]):
         """Begin with nothing, and with a purchase due."""
         self._weight: defaultdict[str, float] = defaultdict(float)
         self._waited_since: dict[str, int] = {}
+        self._filled: set[str] = set()
 
     def process(self, tick: BaseContext) -> Disposition:
-        """Plan a purchase if one is due. The planner knows no fills: it takes its plans for done."""
+        """Plan a purchase if one is due."""
         if not self._due(tick) or self.get(tick, RiskAssessmentDTO).level >= self.params.pause_above:
             return Disposition.CONTINUE
         self._waited_since[tick.asset] = tick.timestamp
         regime = self.get(tick, MarketRegimeDTO)
         factor = {Valuation.CHEAP: self.params.cheap_factor, Valuation.FAIR: 1.0, Valuation.DEAR: self.params.dear_factor}
         size = self.params.base_weight * factor[regime.valuation]
-        target = min(self.params.max_weight, self._weight[tick.asset] + size)
-        if target > self._weight[tick.asset]:
+        weight = self._weight_now(tick)
+        target = min(self.params.max_weight, weight + size)
+        if target > weight:
             self._weight[tick.asset] = target
             self.put(
                 tick,
@@ -143,19 +151,34 @@ class DcaPlanner(PlanningWorker[DcaParams]):
             )
         return Disposition.CONTINUE
 
+    def on_fill(self, fill: Fill) -> None:
+        """From now on the account says what is held."""
+        self._filled.add(fill.symbol)
+
+    def _weight_now(self, tick: BaseContext) -> float:
+        """Fraction of equity that is held and being bought; infinite where there is no equity to buy with."""
+        if tick.asset not in self._filled:
+            return self._weight[tick.asset]
+        equity = self.providers.portfolio().equity
+        if not equity > 0:
+            return math.inf
+        working = sum(order.quantity - order.filled for order in self.providers.orders(tick.asset) if order.side is Side.BUY)
+        return (self.providers.position(tick.asset).quantity + working) * tick.current_price / equity
+
     def _due(self, tick: BaseContext) -> bool:
         # In event time rather than in bars seen: it goes on over overruns and restarts.
         since = self._waited_since.get(tick.asset)
         return since is None or tick.timestamp - since >= self.params.every_minutes * MINUTE_NS
 
     def save_state(self) -> dict[str, Any]:
-        """Weights and times of the last purchases, by asset."""
-        return {"weight": dict(self._weight), "waited_since": dict(self._waited_since)}
+        """Weights and times of the last purchases, by asset, and which assets have ever filled."""
+        return {"weight": dict(self._weight), "waited_since": dict(self._waited_since), "filled": sorted(self._filled)}
 
     def restore_state(self, state: dict[str, Any]) -> None:
         """Take them back."""
         self._weight.update(state["weight"])
         self._waited_since.update(state["waited_since"])
+        self._filled.update(state["filled"])
 
 
 class DcaExecutionParams(WorkerParams):

@@ -26,6 +26,8 @@ def strategy_result(**changes: Any) -> StrategyResult:
     values: dict[str, Any] = {
         "notifications": 124_800, "signals": 312, "errors": 0, "state": "STOPPED", "held_back": 0,
         "on_bars_seconds": {"mean": 5.3e-6, "p99": 2.1e-5, "max": 1.9e-3}, "bottleneck_share": 0.12, "audit_hash": "ab" * 32,
+        "orders": 14, "fills": 12, "trades": 5, "final_equity": 101_250.5,
+        "metrics": {"total_return": 0.012505, "max_drawdown": 0.0321, "sharpe": 1.234},
     }  # fmt: skip
     return StrategyResult(**(values | changes))
 
@@ -46,6 +48,7 @@ class StubManager:
     made: list[StubManager] = []
     result = session_result()
     during_run: Callable[[StubManager], None] = staticmethod(lambda manager: None)
+    session: Any = None
 
     def __init__(self, config: SessionConfig, options: RunOptions, on_progress: Callable[[Progress], None] | None = None) -> None:
         self.config = config
@@ -74,6 +77,7 @@ def stub_manager(monkeypatch: pytest.MonkeyPatch) -> type[StubManager]:
     monkeypatch.setitem(sys.modules, "stratd.system.manager", module)
     monkeypatch.setattr(StubManager, "made", [])
     monkeypatch.setattr(StubManager, "result", session_result())
+    monkeypatch.setattr(StubManager, "session", None)
     return StubManager
 
 

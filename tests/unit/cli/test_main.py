@@ -33,6 +33,12 @@ Capture = pytest.CaptureFixture[str]
         (["list", "startegies"], "did you mean 'strategies'?"),
         (["data", "inspct", "x"], "did you mean 'inspect'?"),
         (["check"], "required: FILE"),
+        (["backtest", "x", "--preview"], "unknown argument --preview"),
+        (["journal", "show"], "required: SESSION|FILE"),
+        (["journal", "export", "x"], "required: --out"),
+        (["journal", "verfy", "x"], "did you mean 'verify'?"),
+        (["hlat", "x"], "did you mean 'halt'?"),
+        (["resume"], "required: SESSION"),
     ],
 )
 def test_main_with_a_wrong_command_line_says_what_is_meant(argv: list[str], said: str, capsys: Capture) -> None:
@@ -44,14 +50,31 @@ def test_main_with_a_wrong_command_line_says_what_is_meant(argv: list[str], said
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["run"], ["backtest"], ["check"], ["schema"], ["list"], ["new", "strategy"], ["data"], ["warm"]]
+    "verb",
+    [
+        [],
+        ["run"],
+        ["backtest"],
+        ["check"],
+        ["schema"],
+        ["list"],
+        ["new", "strategy"],
+        ["data"],
+        ["warm"],
+        ["halt"],
+        ["resume"],
+        ["journal"],
+        ["journal", "show"],
+        ["journal", "verify"],
+        ["journal", "export"],
+    ],  # fmt: skip
 )
 def test_main_with_help_explains_and_ends_well(verb: list[str], capsys: Capture) -> None:
     assert main([*verb, "--help"]) == 0
     assert capsys.readouterr().out.startswith("usage: stratd")
 
 
-@pytest.mark.parametrize("argv", [[], ["data"], ["new"]])
+@pytest.mark.parametrize("argv", [[], ["data"], ["new"], ["journal"]])
 def test_main_without_a_verb_prints_help(argv: list[str], capsys: Capture) -> None:
     assert main(argv) == 0
     assert capsys.readouterr().out.startswith("usage: stratd")
@@ -106,6 +129,12 @@ def loaded_by(command: str, directory: Path) -> tuple[int, set[str]]:
 
 def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     assert loaded_by("--help", tmp_path) == (0, set())
+
+
+def test_halt_loads_little(tmp_path: Path) -> None:
+    (tmp_path / "session.json").write_text("{}")
+    assert loaded_by("halt session.json", tmp_path) == (0, {"pydantic"})
+    assert loaded_by("resume results/session", tmp_path) == (0, set())
 
 
 def test_check_of_a_broken_file_loads_nothing_heavy(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ import json
 import logging
 import os
 import signal
+import types
 from pathlib import Path
 
 import pytest
 import structlog
 
 from stratd.cli.main import main
-from stratd.system.result import RunOptions
+from stratd.system.result import Progress, RunOptions
 from tests.unit.cli.conftest import SESSION, StubManager, session_result, strategy_result
 
 Capture = pytest.CaptureFixture[str]
@@ -121,3 +122,39 @@ def test_log_lines_from_the_level_on_go_to_stderr_as_json(
         assert (line["level"], line["timestamp"][-1]) == ("info", "Z")
     if lines:
         assert lines[1]["strategy"] == "first"
+
+
+class StubSession:
+    """As far as a run's plan is asked for."""
+
+    def __init__(self, plan: list[str]) -> None:
+        self.journal = types.SimpleNamespace(plan=plan, journal=types.SimpleNamespace(path=Path("results/tiny/journal.sqlite3")))
+
+
+def report_twice(manager: StubManager) -> None:
+    """As a session's waiting loop does."""
+    assert manager.on_progress is not None
+    manager.session = StubSession(["first goes on after 12:00"])
+    for _ in range(2):
+        manager.on_progress(Progress(0.5, 1000, 1_381_152_600_000_000_000, 7.0))
+
+
+def test_run_that_goes_on_says_so_once_at_its_start(session_file: Path, stub_manager: type[StubManager], capsys: Capture) -> None:
+    stub_manager.during_run = staticmethod(report_twice)
+    assert main(["run", "s.json", "--json"]) == 0
+    out, err = capsys.readouterr()
+    json.loads(out)
+    lines = [line for line in err.splitlines() if not line.startswith("playing")]
+    assert lines == ["going on with results/tiny/journal.sqlite3:", "  first goes on after 12:00"]
+
+
+def test_run_that_begins_anew_or_is_quiet_says_no_plan(
+    session_file: Path, stub_manager: type[StubManager], capsys: Capture
+) -> None:
+    stub_manager.during_run = staticmethod(report_twice)
+    assert main(["run", "s.json", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    stub_manager.session = StubSession([])
+    stub_manager.during_run = staticmethod(lambda manager: None)
+    assert main(["run", "s.json"]) == 0
+    assert "going on" not in capsys.readouterr().err

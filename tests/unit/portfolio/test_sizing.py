@@ -85,7 +85,7 @@ def test_target_weight_sizing_by_hand() -> None:
     sizing = TargetWeightSizing()
     assert sizing.wanted(inputs(target_weight=0.3)) == 30.0
     assert sizing.wanted(inputs(Side.SELL, target_weight=-0.3, price=7.0)) == -428.0  # 428.57
-    assert sizing.wanted(inputs(target_weight=0.3, strength=0.5)) == 15.0
+    assert sizing.wanted(inputs(target_weight=0.3, strength=0.5)) == 30.0  # a weight says already how much
     assert sizing.wanted(inputs()) == "the signal has no target_weight, which this sizing needs"
 
 
@@ -171,7 +171,7 @@ def test_wanted_flat_is_zero_whatever_else_is_said(method: Sizing) -> None:
 @pytest.mark.parametrize("method", METHODS, ids=named)
 def test_wanted_target_weight_is_obeyed_by_all_and_is_a_position(method: Sizing) -> None:
     held: dict[str, Any] = {"position": 80.0, "entries": 5}
-    assert method.wanted(inputs(target_weight=0.5, strength=0.5)) == 25.0
+    assert method.wanted(inputs(target_weight=0.5, strength=0.5)) == 50.0
     assert method.wanted(inputs(target_weight=0.5, **held)) == 50.0
     assert method.wanted(inputs(Side.SELL, target_weight=0.2, **held)) == 20.0
     assert method.wanted(inputs(Side.SELL, target_weight=-0.2, **held)) == -20.0
@@ -297,7 +297,7 @@ def test_wanted_target_weight_has_the_weight_s_sign_and_never_exceeds_it(
     wanted = method.wanted(inputs(side, strength=strength, price=price, lot=lot, target_weight=weight))
     assert isinstance(wanted, float)
     assert wanted * weight >= 0.0
-    assert abs(wanted) * price <= abs(weight) * 10_000 * strength * (1 + 1e-8) + lot * price * 1e-8
+    assert abs(wanted) * price <= abs(weight) * 10_000 * (1 + 1e-8) + lot * price * 1e-8
 
 
 @pytest.mark.parametrize(

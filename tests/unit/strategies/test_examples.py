@@ -178,7 +178,7 @@ def test_donchian_with_a_stop_below_zero_asks_for_none(kinds: dict[str, type[Str
 
 def test_rsi_buys_the_fall_in_a_rising_market_and_sells_the_recovery(kinds: dict[str, type[Strategy[Any]]]) -> None:
     closes = [10.0, 11.0, 12.0, 13.0, 14.0, 13.5, 13.0, 12.9, 14.5]
-    params: dict[str, Any] = {"rsi_period": 2, "oversold": 40, "recovered": 60, "trend_period": 8}
+    params: dict[str, Any] = {"rsi_period": 2, "oversold": 40, "recovered": 60, "trend_period": 8, "atr_period": 2}
     context = play(kinds["rsi_mean_reversion"], {"AAA": closes}, **params)
     # Bar 7 is the first notified, already below 40 (35): no crossing seen, no purchase.
     assert said(context) == []
@@ -189,13 +189,15 @@ def test_rsi_buys_the_fall_in_a_rising_market_and_sells_the_recovery(kinds: dict
 
 def test_rsi_below_the_trend_does_not_buy(kinds: dict[str, type[Strategy[Any]]]) -> None:
     closes = [20.0, 19.0, 18.0, 17.0, 18.0, 18.5, 17.0, 16.0, 15.0]
-    context = play(kinds["rsi_mean_reversion"], {"AAA": closes}, rsi_period=2, oversold=40, recovered=60, trend_period=6)
+    context = play(
+        kinds["rsi_mean_reversion"], {"AAA": closes}, rsi_period=2, oversold=40, recovered=60, trend_period=6, atr_period=2
+    )
     assert said(context) == []
 
 
 def test_rsi_that_does_not_recover_leaves_after_max_bars(kinds: dict[str, type[Strategy[Any]]]) -> None:
     closes = [9.0, 9.5, 10.0, 11.0, 12.0, 13.0, 14.0, 13.5, 13.0, 12.9, 12.8, 12.7, 12.6]
-    params: dict[str, Any] = {"rsi_period": 2, "oversold": 40, "recovered": 60, "trend_period": 8, "max_bars": 3}
+    params: dict[str, Any] = {"rsi_period": 2, "oversold": 40, "recovered": 60, "trend_period": 8, "max_bars": 3, "atr_period": 2}
     context = play(kinds["rsi_mean_reversion"], {"AAA": closes}, **params)
     assert said(context) == [(8, "AAA", Side.BUY), (11, "AAA", Side.FLAT)]
 

@@ -6,14 +6,17 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from stratd.model import Side
-from stratd.strategy.workers import WorkforceBlueprint
+from stratd.model import Interval, Position, Side
+from stratd.model.dto import TradePlan
+from stratd.strategy.context_provider import TradingContextProvider
+from stratd.strategy.workers import WorkerProviders, WorkforceBlueprint
 from tests.support.examples import loaded
 from tests.support.fake_context import START, FakeContext, Row, random_rows
 
@@ -322,3 +325,83 @@ def test_threat_endangers_its_side_and_flat_endangers_both() -> None:
     threat = ThreatSignal("AAA", Side.BUY, 1.0, "")
     assert (threat.endangers(Side.BUY), threat.endangers(Side.SELL)) == (True, False)
     assert replace(threat, against=Side.FLAT).endangers(Side.SELL)
+
+
+# --- the planner of ict_smc and what is held in fact ----------------------------------------------------------------
+
+
+class Planned:
+    """A planner with one plan, bars to look at and an account that says what it is told to."""
+
+    def __init__(self, plan: dict[str, Any] | None, high: float, low: float) -> None:
+        from importlib import import_module
+
+        decision = import_module("ict_fresh.workers.decision")
+        self.quantity, self.working = 0.0, 0
+        self.context = TradingContextProvider({})
+        series: Any = SimpleNamespace(low=[low], high=[high])
+        nothing: Any = None
+        providers = WorkerProviders(
+            self.context,
+            Interval("5m"),
+            lambda symbol, interval: series,
+            nothing,
+            nothing,
+            nothing,
+            position=lambda symbol: Position(symbol=symbol, quantity=self.quantity),
+            orders=lambda symbol: (None,) * self.working,  # type: ignore[return-value]
+        )
+        self.planner = decision.FixedRiskPlanner("planner", decision.PlannerParams(), providers)
+        self.planner.setup(("AAA",))
+        self.planner.restore_state({} if plan is None else {"AAA": plan})
+        self.ticks = 0
+
+    def fill(self, quantity: float) -> None:
+        """A fill after which so much is held."""
+        self.quantity = quantity
+        fill: Any = SimpleNamespace(symbol="AAA", price=100.0)
+        self.planner.on_fill(fill)
+
+    def says(self) -> str | None:
+        """The reason of the plan at the next tick."""
+        self.ticks += 1
+        self.context.clear()
+        self.context.start_new_tick(START + self.ticks, 100.0, "AAA")
+        self.planner.process(self.context.get_base_context("AAA"))
+        made = self.planner.find(self.context.get_base_context("AAA"), TradePlan)
+        return None if made is None else made.reason
+
+
+PLAN = {"side": "buy", "stop_price": 99.0, "target_price": 101.0}
+
+
+def test_ict_planner_follows_on_bars_what_has_not_filled(ict: Any) -> None:
+    assert Planned(PLAN, 101.0, 100.0).says() == "target 101 reached"
+    assert Planned(PLAN, 100.5, 99.0).says() == "stop 99 reached"
+    assert Planned(PLAN, 101.0, 99.0).says() == "stop 99 reached"  # where a bar cannot tell, the worse
+    assert Planned(PLAN, 100.9, 99.1).says() is None
+
+
+def test_ict_planner_leaves_stop_and_target_of_what_has_filled_to_their_orders(ict: Any) -> None:
+    stage = Planned(PLAN, 101.0, 99.0)
+    stage.fill(10.0)
+    assert stage.says() is None
+    assert stage.planner.save_state()["AAA"]["filled"] is True
+    stage.fill(0.0)
+    assert stage.planner.save_state() == {}
+
+
+def test_ict_planner_waits_while_nothing_is_held_and_an_order_works(ict: Any) -> None:
+    stage = Planned(PLAN, 100.5, 99.5)
+    stage.working = 1
+    stage.fill(0.0)
+    assert set(stage.planner.save_state()) == {"AAA"}
+
+
+def test_ict_planner_leaves_until_nothing_is_held_what_fills_after_it_was_given_up(ict: Any) -> None:
+    stage = Planned(None, 100.5, 99.5)
+    stage.fill(-3.0)
+    assert [stage.says(), stage.says()] == ["still held", "still held"]
+    assert stage.planner.save_state()["AAA"]["side"] == "sell"
+    stage.fill(0.0)
+    assert stage.says() is None

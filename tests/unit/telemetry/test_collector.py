@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -7,9 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stratd.core import kernel
 from stratd.core.states import State
+from stratd.execution.rules import AccountRules
 from stratd.indicators import SMA
+from stratd.journal.entry import Entry
+from stratd.journal.journal import Journal
+from stratd.model import Interval, Refusal, Side, TradingState
+from stratd.portfolio.cells import C_CASH, C_CELLS, C_FILL_COUNT, C_VALUE, X_AHEAD
 from stratd.strategy.thread import ThreadPolicy
-from stratd.telemetry import metrics
+from stratd.telemetry import accounts, metrics
 from stratd.telemetry.collector import SessionCollector, SessionParts
 from stratd.testing.bars import bars
 
@@ -29,14 +37,38 @@ class Named(Bars):
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def parts_of(spine: Spine) -> SessionParts:
-    return SessionParts("tiny", spine.processor, spine.derivation, spine.gate, spine.rejects, spine.strategies, spine.hub)
+class Trades(Bars):
+    """Buys one AAA at its 3rd bar, sells it at its 6th, buys two at its 9th, and asks for far too many at its 12th and 13th."""
+
+    def on_bars(self, symbol: str, interval: Interval) -> None:
+        super().on_bars(symbol, interval)
+        bar = sum(event[0] == "AAA" for event in self.seen) if symbol == "AAA" else 0
+        wanted = {3: (Side.BUY, 1.0), 6: (Side.SELL, 1.0), 9: (Side.BUY, 2.0), 12: (Side.BUY, 1e6), 13: (Side.BUY, 1e6)}
+        if bar in wanted:
+            side, quantity = wanted[bar]
+            self.ctx.order(symbol, side, quantity)
 
 
-def scrape(spine: Spine) -> tuple[dict[str, Any], Samples]:
+class StubJournal:
+    """A journal of which three groups of five are written."""
+
+    durable_ticket = 3
+    failure: str | None = None
+
+    def post(self, entries: Sequence[Entry]) -> int:
+        assert len(entries) == 0
+        return 5
+
+
+def parts_of(spine: Spine, journal: Any = None) -> SessionParts:
+    parts = (spine.processor, spine.derivation, spine.gate, spine.rejects, spine.strategies, spine.hub)
+    return SessionParts("tiny", *parts, StubJournal() if journal is None else journal)  # type: ignore[arg-type]
+
+
+def scrape(spine: Spine, journal: Any = None) -> tuple[dict[str, Any], Samples]:
     """Families by name, and all samples, as Prometheus would read them."""
     registry = CollectorRegistry()
-    registry.register(SessionCollector(parts_of(spine)))
+    registry.register(SessionCollector(parts_of(spine, journal)))
     families = list(text_string_to_metric_families(generate_latest(registry).decode()))
     assert len({family.name for family in families}) == len(families)
     samples = {(sample.name, frozenset(sample.labels.items())): sample.value for family in families for sample in family.samples}
@@ -48,8 +80,11 @@ def played() -> Spine:
     spine.thread(Named, "bars", ThreadPolicy(max_errors=100), raises=(1, 2))
     spine.thread(Slices, "slices", ThreadPolicy(min_quality=0.99))
     spine.thread(Bars, "bad", ThreadPolicy(max_errors=0), raises=(5,))
+    trader = spine.thread(Trades, "trader", rules=AccountRules(allocated_capital=10_000.0))
     rows = both(40)
     spine.run([*bars("AAA 12:00 nan 1 1 1"), *rows[1:], *bars("BBB 12:00 100")])
+    assert trader.account is not None
+    trader.account.closed_by = Refusal.KILL_SWITCH
     return spine
 
 
@@ -122,14 +157,85 @@ def test_collect_queue_is_what_was_published_and_not_worked_through() -> None:
     assert of(scrape(spine)[1], metrics.QUEUE, strategy="one") == 7
 
 
-def test_collect_before_the_first_bar_is_all_zeros() -> None:
+def test_collect_of_accounts_says_what_they_did_and_have() -> None:
+    spine = played()
+    _, samples = scrape(spine)
+    account = next(thread for thread in spine.threads if thread.name == "trader").account
+    assert account is not None
+    final = account.final
+    found = {
+        metric: of(samples, metric, strategy="trader")
+        for metric in (*accounts._COUNTS, metrics.CASH, metrics.EQUITY, metrics.REALISED)
+    }
+    assert found == {
+        metrics.ORDERS: 3,
+        metrics.FILLS: 3,
+        metrics.TRADES: 1,
+        metrics.OPEN_POSITIONS: 1,
+        metrics.CASH: final.cash,
+        metrics.EQUITY: final.equity,
+        metrics.REALISED: final.realised_pnl,
+    }
+    assert 0 < final.cash < final.equity
+    assert of(samples, metrics.REFUSED, strategy="trader", reason="buying_power") == 2
+    assert of(samples, metrics.CLOSED, strategy="trader", reason="kill_switch") == 1
+    states = {state: of(samples, metrics.TRADING_STATE, strategy="trader", state=str(state)) for state in TradingState}
+    assert states == {TradingState.ACTIVE: 1, TradingState.REDUCING: 0, TradingState.HALTED: 0}
+
+
+def test_cells_of_an_account_that_has_run_ahead_are_those_of_its_strategy() -> None:
+    account = next(thread for thread in played().threads if thread.name == "trader").account
+    assert account is not None
+    before = accounts.cells_of(account)
+    account.cells[C_CELLS : 2 * C_CELLS] = account.cells[:C_CELLS]
+    account.cells[X_AHEAD] = 1
+    account.cells[C_CASH] -= 500
+    account.cells[C_VALUE] += 500
+    account.cells[C_FILL_COUNT] += 1
+    assert accounts.cells_of(account) == before
+
+
+def test_collect_of_a_journal_says_what_is_written_and_what_waits() -> None:
+    spine = played()
+    _, samples = scrape(spine)
+    assert of(samples, metrics.JOURNAL_WRITTEN) == 3
+    assert of(samples, metrics.JOURNAL_BACKLOG) == 2
+    assert of(samples, metrics.JOURNAL_FAILING) == 0
+    failing = StubJournal()
+    failing.failure = "the disk is full"
+    assert of(scrape(spine, failing)[1], metrics.JOURNAL_FAILING) == 1
+
+
+def test_collect_of_a_journal_itself_counts_its_groups(tmp_path: Path) -> None:
+    spine = played()
+    with Journal(tmp_path / "journal.sqlite3", durable=True, session="tiny") as journal:
+        ticket = journal.post([Entry("", 1, 0, b"a")])
+        assert journal.wait(ticket, 20)
+        _, samples = scrape(spine, journal)
+        assert (of(samples, metrics.JOURNAL_WRITTEN), of(samples, metrics.JOURNAL_BACKLOG)) == (1, 0)
+    _, samples = scrape(spine, journal)
+    assert (of(samples, metrics.JOURNAL_WRITTEN), of(samples, metrics.JOURNAL_BACKLOG)) == (1, 0)
+
+
+def test_collect_without_a_journal_has_no_metrics_of_one() -> None:
+    spine = played()
+    registry = CollectorRegistry()
+    registry.register(SessionCollector(replace(parts_of(spine), journal=None)))
+    assert "stratd_journal" not in generate_latest(registry).decode()
+
+
+def test_collect_before_the_first_bar_is_zeros_and_capital() -> None:
     spine = Spine(market(history=20))
-    spine.thread(Bars)
+    spine.thread(Bars, rules=AccountRules(allocated_capital=5_000.0))
     spine.build_rows([])
     families, samples = scrape(spine)
     assert set(families) == {metric.name.removesuffix("_total") for metric in metrics.ALL}
     kernels = {metrics.KERNELS_COMPILED.name, metrics.KERNELS_COMPILED_LATE.name}
-    assert {name for (name, labels), value in samples.items() if value and ("state", "READY") not in labels} <= kernels
+    journal = {metrics.JOURNAL_WRITTEN.name, metrics.JOURNAL_BACKLOG.name}
+    states = {("state", "READY"), ("state", "active")}
+    above_zero = {name: value for (name, labels), value in samples.items() if value and not states & labels}
+    money = {metrics.EQUITY.name: 5_000.0, metrics.CASH.name: 5_000.0}
+    assert {name: value for name, value in above_zero.items() if name not in kernels | journal} == money
 
 
 def test_metrics_names_follow_prometheus() -> None:

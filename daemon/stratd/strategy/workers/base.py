@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar
 
-from stratd.model import Interval
+from stratd.errors import StrategySetupError
+from stratd.model import Fill, Interval, Order, Position
 from stratd.model.dto import BaseContext
 from stratd.strategy.context_provider import ITradingContextProvider
 
 if TYPE_CHECKING:
     from stratd.data.series import BarSeries
     from stratd.indicators.base import Indicator
+    from stratd.portfolio.portfolio import Portfolio
     from stratd.strategy.handles import DType
 
 D = TypeVar("D")
@@ -104,6 +106,10 @@ class AsksForIndicators(Protocol):
         """See `StrategyContext.indicator`."""
 
 
+def _no_account(*_: object) -> Any:
+    raise StrategySetupError("workforce", "its workers were given no account to look at")
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerProviders:
     """What a strategy hands its workers: its own, never shared. Nothing in it can trade; that is for what is published.
@@ -115,6 +121,9 @@ class WorkerProviders:
         indicator: `ctx.indicator`: a handle on (indicator, symbol, interval); ask for it in `setup`.
         watch: `ctx.watch`: make (symbols, interval) readable; only in `setup`.
         log: the strategy's logger.
+        position: `ctx.position`: what the strategy holds of a symbol.
+        orders: `ctx.orders`: its orders of a symbol that may still fill.
+        portfolio: `ctx.portfolio`: its money and positions.
     """
 
     context: ITradingContextProvider
@@ -123,6 +132,9 @@ class WorkerProviders:
     indicator: AsksForIndicators
     watch: Callable[[str | Iterable[str], Interval | str], tuple[str, ...]]
     log: Any
+    position: Callable[[str], Position] = _no_account
+    orders: Callable[[str], tuple[Order, ...]] = _no_account
+    portfolio: Callable[[], Portfolio] = _no_account
 
 
 WP = TypeVar("WP", bound=WorkerParams, default=WorkerParams)
@@ -164,12 +176,15 @@ class Worker(ABC, Generic[WP]):
     def process(self, tick: BaseContext) -> Disposition:
         """Do the work for one asset at one event time."""
 
+    def on_fill(self, fill: Fill) -> None:
+        """One of the strategy's orders was filled. Told to every worker, in running order, before the next tick."""
+
     def save_state(self) -> dict[str, Any]:
-        """What must survive a restart, as plain JSON values."""
+        """What must survive a restart, as plain JSON values. Indicators, and DTOs, which live for one tick, need no keeping."""
         return {}
 
     def restore_state(self, state: dict[str, Any]) -> None:
-        """Take back what `save_state` gave."""
+        """Take back what `save_state` gave. Called after `setup`, unless that was nothing."""
 
     def bars(self, tick: BaseContext) -> BarSeries:
         """The bars of the tick's asset at the strategy's interval."""

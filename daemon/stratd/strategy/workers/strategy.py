@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import TypeVar
 
 from stratd.errors import WorkforceError
-from stratd.model import Interval, Signal
+from stratd.model import Fill, Interval, Signal
 from stratd.model.dto import TradePlan
 from stratd.strategy.base import Strategy
 from stratd.strategy.context_provider import TradingContextProvider
@@ -58,6 +58,10 @@ class WorkforceStrategy(Strategy[P]):
             indicator=ctx.indicator,
             watch=ctx.watch,
             log=ctx.log,
+            # Looked up when asked for: in setup there is no account yet.
+            position=lambda symbol: ctx.position(symbol),
+            orders=lambda symbol: ctx.orders(symbol),
+            portfolio=lambda: ctx.portfolio,
         )
         self.workforce = Workforce(WorkerFactory(providers, type(self)).build(self.params.workforce))
         producers.update(self.workforce.producers)
@@ -80,6 +84,11 @@ class WorkforceStrategy(Strategy[P]):
                 raise WorkforceError(
                     f"execution worker {worker.name} published a {type(value).__qualname__}; publish a Signal or a TradePlan"
                 )
+
+    def on_fill(self, fill: Fill) -> None:
+        """Every worker hears of it."""
+        for worker in self.workforce.order:
+            worker.on_fill(fill)
 
     def on_published(self, worker: Worker[Any], value: Any) -> None:
         """A worker that is no execution worker has published something. The default logs it; override to use it."""

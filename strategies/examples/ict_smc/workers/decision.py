@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stratd.model import Side
+from stratd.model import Fill, Side
 from stratd.model.dto import BaseContext, OpportunitySignal, ThreatSignal, TradePlan
 from stratd.strategy.workers import Disposition, ExecutionWorker, PlanningWorker, WorkerParams
 
@@ -25,15 +25,26 @@ class PlannerParams(WorkerParams):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the planner has planned to hold. It knows no fills: it takes its plans for done."""
+    """What the planner has planned to hold.
+
+    Attributes:
+        filled: whether it is held in fact: then the account's orders watch the stop and the target.
+        leaving: whether it was to be left, and fills have not said yet that it was.
+    """
 
     side: str
     stop_price: float
     target_price: float
+    filled: bool = False
+    leaving: bool = False
 
 
 class FixedRiskPlanner(PlanningWorker[PlannerParams]):
-    """One position per asset: in on an opportunity without threat; out at the stop, at the target, or on a threat."""
+    """One position per asset: in on an opportunity without threat; out at the stop, at the target, or on a threat.
+
+    What fills has the stop and the target as orders, and the planner is out when they are done. What never fills, because signals are
+    only recorded, an entry was refused or its limit not met, is followed on bars: at its stop or its target the idea is over.
+    """
 
     Params: ClassVar[type[WorkerParams]] = PlannerParams
     requires = (OpportunitySignal, ThreatSignal)
@@ -52,7 +63,10 @@ class FixedRiskPlanner(PlanningWorker[PlannerParams]):
         if held is not None:
             reason = self._why_leave(tick, held, threat)
             if reason is not None:
-                del self._held[tick.asset]
+                if held.filled:
+                    self._held[tick.asset] = replace(held, leaving=True)  # until fills say that it is done
+                else:
+                    del self._held[tick.asset]
                 self.put(tick, TradePlan(tick.asset, Side.FLAT, reason))
         else:
             opportunity = self.find(tick, OpportunitySignal)
@@ -60,7 +74,26 @@ class FixedRiskPlanner(PlanningWorker[PlannerParams]):
                 self._enter(tick, opportunity)
         return Disposition.CONTINUE
 
+    def on_fill(self, fill: Fill) -> None:
+        """See whether the asset is held in fact."""
+        asset = fill.symbol
+        quantity = self.providers.position(asset).quantity
+        held = self._held.get(asset)
+        if quantity == 0:
+            if not self.providers.orders(asset):  # else an entry still works: it is as it was
+                self._held.pop(asset, None)
+        elif held is not None:
+            self._held[asset] = replace(held, filled=True)
+        else:
+            # A fill that came after the entry was given up. Its stop is gone, so it has to go too.
+            side = Side.BUY if quantity > 0 else Side.SELL
+            self._held[asset] = Held(side.value, fill.price, fill.price, filled=True, leaving=True)
+
     def _why_leave(self, tick: BaseContext, held: Held, threat: ThreatSignal | None) -> str | None:
+        if held.leaving:
+            return "still held"
+        if held.filled:
+            return threat.reason if threat is not None and threat.endangers(Side(held.side)) else None
         bar = self.bars(tick)
         low, high = float(bar.low[-1]), float(bar.high[-1])
         long = held.side == Side.BUY
@@ -93,7 +126,7 @@ class FixedRiskPlanner(PlanningWorker[PlannerParams]):
         )
 
     def save_state(self) -> dict[str, Any]:
-        """What is held, by asset."""
+        """What is held or planned to be, by asset."""
         return {asset: asdict(held) for asset, held in self._held.items()}
 
     def restore_state(self, state: dict[str, Any]) -> None:

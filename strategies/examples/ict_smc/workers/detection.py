@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import numpy as np
 from pydantic import Field
 
 from stratd.indicators import SMA, Highest, Lowest
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from stratd.data.series import BarSeries
 
 
-def unseen(series: BarSeries, seen: int) -> int:
-    """How many visible rows are new since `series.count` was `seen`.
+_NOTHING_SEEN: Final = -(2**62)
 
-    One in the ordinary course; all of them the first time, and as many as were skipped after an overrun.
+
+def unseen(series: BarSeries, until: int) -> slice:
+    """The visible rows that closed after `until` (ns UTC).
+
+    One in the ordinary course; all of them the first time, and as many as were skipped after an overrun. By time and not by number:
+    after a restart rows may be counted from another beginning.
     """
-    return min(series.count - seen, len(series))
+    return slice(int(np.searchsorted(series.close_time, until, side="right")), None)
 
 
 class StructureParams(WorkerParams):
@@ -43,19 +48,29 @@ class MarketStructureDetector(ContextWorker[StructureParams]):
         """One detector per asset, made when the asset is first seen: assets can join a session."""
         swing = self.params.swing
         self._of: defaultdict[str, StructureDetector] = defaultdict(lambda: StructureDetector(swing))
-        self._seen: defaultdict[str, int] = defaultdict(int)
+        self._until: defaultdict[str, int] = defaultdict(lambda: _NOTHING_SEEN)
 
     def process(self, tick: BaseContext) -> Disposition:
         """Take the new bars; say what the last one did."""
         detector = self._of[tick.asset]
         series = self.bars(tick)
-        n = unseen(series, self._seen[tick.asset])
-        self._seen[tick.asset] = series.count
+        new = unseen(series, self._until[tick.asset])
+        self._until[tick.asset] = int(series.close_time[-1])
         event = StructureEvent.NONE
-        for high, low, close in zip(series.high[-n:].tolist(), series.low[-n:].tolist(), series.close[-n:].tolist(), strict=True):
+        for high, low, close in zip(series.high[new].tolist(), series.low[new].tolist(), series.close[new].tolist(), strict=True):
             event = detector.update(high, low, close)
         self.put(tick, MarketStructureDTO(detector.trend, event, detector.swing_high, detector.swing_low))
         return Disposition.CONTINUE
+
+    def save_state(self) -> dict[str, Any]:
+        """The detectors, and up to when they have seen bars, by asset."""
+        return {asset: {"until": self._until[asset], **detector.save_state()} for asset, detector in self._of.items()}
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        for asset, saved in state.items():
+            self._until[asset] = saved["until"]
+            self._of[asset].restore_state(saved)
 
 
 class GapParams(WorkerParams):
@@ -75,20 +90,30 @@ class FairValueGapDetector(ContextWorker[GapParams]):
         """One detector per asset, made when the asset is first seen: assets can join a session."""
         fraction, most = self.params.min_gap_bps / 10_000, self.params.max_untouched
         self._of: defaultdict[str, GapDetector] = defaultdict(lambda: GapDetector(fraction, most))
-        self._seen: defaultdict[str, int] = defaultdict(int)
+        self._until: defaultdict[str, int] = defaultdict(lambda: _NOTHING_SEEN)
 
     def process(self, tick: BaseContext) -> Disposition:
         """Take the new bars; say what the last one did."""
         detector = self._of[tick.asset]
         series = self.bars(tick)
-        n = unseen(series, self._seen[tick.asset])
-        self._seen[tick.asset] = series.count
+        new = unseen(series, self._until[tick.asset])
+        self._until[tick.asset] = int(series.close_time[-1])
         for high, low, at in zip(
-            series.high[-n:].tolist(), series.low[-n:].tolist(), series.close_time[-n:].tolist(), strict=True
+            series.high[new].tolist(), series.low[new].tolist(), series.close_time[new].tolist(), strict=True
         ):
             detector.update(high, low, at)
         self.put(tick, FairValueGapsDTO(detector.untouched, detector.entered, detector.formed))
         return Disposition.CONTINUE
+
+    def save_state(self) -> dict[str, Any]:
+        """The detectors, and up to when they have seen bars, by asset."""
+        return {asset: {"until": self._until[asset], **detector.save_state()} for asset, detector in self._of.items()}
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        for asset, saved in state.items():
+            self._until[asset] = saved["until"]
+            self._of[asset].restore_state(saved)
 
 
 class RegimeParams(WorkerParams):
