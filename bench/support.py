@@ -160,11 +160,12 @@ def strategies(module: str, count: int, **config: Any) -> list[dict[str, Any]]:
 def session_file(
     name: str, symbols: Sequence[str], feed: Mapping[str, Any], entries: Sequence[Any], derived: Sequence[int] = (), **more: Any
 ) -> Path:
-    """Write a session into bench/out. What is not said here is as it is by default."""
+    """Write a session into bench/out. Signals make no orders unless `account` says so; what is not said is as it is by default."""
     path = OUT / f"{name}.json"
     session = {
         "calendar": "24/7",
         "tick": 0.01,
+        "account": {"sizing": None},
         "session_data_config": {
             "symbols": list(symbols),
             "streaming": {"data_upkeep": {"enabled": True, "derived_intervals": list(derived)}},

@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,7 +133,8 @@ def play_demo(results: Path) -> SessionResult:
     """What `make run` plays."""
     from stratd.system.result import RunOptions
 
-    return SystemManager(load_session(ROOT / "session_configs" / "demo.json"), RunOptions(results_dir=str(results))).run()
+    result = SystemManager(load_session(ROOT / "session_configs" / "demo.json"), RunOptions(results_dir=str(results))).run()
+    return replace(result, journal_file="results/demo/journal.sqlite3")
 
 
 def run_output(result: SessionResult) -> str:

@@ -37,7 +37,8 @@ from stratd.journal.entry import Entry
 from stratd.journal.journal import Journal
 
 _posts = 0
-_kept: list[Any] = []
+_at_end: list[Callable[[], object]] = []
+_kept: list[sqlite3.Connection] = []
 
 
 def at_post(number: int, act: Callable[[], None]) -> None:
@@ -72,6 +73,11 @@ def kill_before_end() -> None:
     Journal.post = post  # type: ignore[method-assign]
 
 
+def kill_at_post(number: int) -> None:
+    """Die right before the journal is given its `number`-th group."""
+    at_post(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
 def kill_at(directory: str, call: int, how: str) -> None:
     """Die at a call below a directory; see crash_shim.c."""
     ctypes.CDLL(None).crash_at(directory.encode(), ctypes.c_long(call), ord(how))
@@ -80,7 +86,7 @@ def kill_at(directory: str, call: int, how: str) -> None:
 def count_calls(directory: str, answer: str) -> None:
     """Write how many calls there were below a directory to a file, at the end."""
     kill_at(directory, 0, "b")
-    _kept.append(lambda: Path(answer).write_text(str(ctypes.CDLL(None).crash_calls())))
+    _at_end.append(lambda: Path(answer).write_text(str(ctypes.CDLL(None).crash_calls())))
 
 
 def report(path: str) -> None:
@@ -156,7 +162,23 @@ def clock(first_ns: int, step_ns: int) -> None:
     SystemClock.now_ns = now_ns  # type: ignore[method-assign]
 
 
-HOOKS = {one.__name__: one for one in (kill_before_end, kill_at, report, count_calls, fault, heal, move_away, remove, lock, terminate, clock)}
+HOOKS = {
+    one.__name__: one
+    for one in (
+        kill_before_end,
+        kill_at_post,
+        kill_at,
+        report,
+        count_calls,
+        fault,
+        heal,
+        move_away,
+        remove,
+        lock,
+        terminate,
+        clock,
+    )
+}
 
 
 def child(request: dict[str, Any]) -> None:
@@ -172,9 +194,8 @@ def child(request: dict[str, Any]) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        for one in _kept:
-            if callable(one):
-                one()
+        for one in _at_end:
+            one()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -21,7 +21,11 @@ from tests.support.replays import entry, session
 
 NAME: Final = "replay"
 CLASSES: Final = {"bracketeer": "Bracketeer", "fives": "Fives", "listener": "Listener", "plain": "Plain"}
-SYMBOLS: Final = ({"symbol": "AAA", "tick": 0.01}, {"symbol": "BBB", "tick": 0.05, "lot": 0.1}, {"symbol": "CCC", "calendar": "XNYS"})
+SYMBOLS: Final = (
+    {"symbol": "AAA", "tick": 0.01},
+    {"symbol": "BBB", "tick": 0.05, "lot": 0.1},
+    {"symbol": "CCC", "calendar": "XNYS"},
+)
 INSTRUMENTS: Final = (
     Instrument("AAA", tick=0.01),
     Instrument("BBB", tick=0.05, lot=0.1),
@@ -61,7 +65,7 @@ def write_session(directory: Path, minutes: int, names: Iterable[str] = CLASSES,
     rows = walks(minutes)
     for one in INSTRUMENTS:
         write_csv(directory / f"{one.symbol}.csv", [row for row in rows if row.symbol == one.symbol])
-    strategies = [entry("crash_troupe", CLASSES[name], name) for name in names]
+    strategies = [entry("crash_troupe", CLASSES.get(name, name.title()), name) for name in names]
     own = {"bracketeer": {"lots": "fifo", "at_end": "close"}, "listener": {"fill": "close"}}
     for strategy in strategies:
         strategy["account"] = own.get(strategy["name"], {})

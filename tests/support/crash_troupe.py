@@ -120,7 +120,9 @@ class Fives(Keeper):
         side, up = ("sell", -1) if holds > 0 else ("buy", 1)
         away = price * 0.0015
         if self.turn % 3:
-            done = ctx.order(symbol, side, 4 + luck % 5, stop_loss_price=price - up * away, take_profit_price=price + up * 2 * away)
+            done = ctx.order(
+                symbol, side, 4 + luck % 5, stop_loss_price=price - up * away, take_profit_price=price + up * 2 * away
+            )
         else:
             at = price - up * away
             done = ctx.order(symbol, side, 6, kind="limit", limit_price=at, time_in_force="day")
@@ -163,7 +165,9 @@ class Listener(Keeper):
         if luck % 2:
             self.note(done, str(ctx.order(symbol, side, 3 + luck % 9, stop_loss_price=price * (1 - up * 0.002))))
         else:
-            self.note(done, str(ctx.order(symbol, side, 4, kind="limit", limit_price=price * (1 - up * 0.001), time_in_force="day")))
+            self.note(
+                done, str(ctx.order(symbol, side, 4, kind="limit", limit_price=price * (1 - up * 0.001), time_in_force="day"))
+            )
 
 
 class Plain(Strategy[StrategyParams]):
@@ -186,3 +190,18 @@ class Plain(Strategy[StrategyParams]):
             ctx.signal(symbol, "flat")
         elif holds > 0 and len(mine) < 3:
             ctx.order(symbol, "sell", 1, kind="trailing_stop", trail_fraction=0.001, reduce_only=True)
+
+
+class Forgetful(Keeper):
+    """Cannot take back what it kept."""
+
+    def setup(self, ctx: Any) -> None:
+        super().setup(ctx)
+        ctx.subscribe("AAA", "1m")
+
+    def on_bars(self, symbol: str, interval: object) -> None:
+        if not self.ctx.orders(symbol):
+            self.ctx.order(symbol, "buy", 1, kind="limit", limit_price=1.0)
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        raise KeyError("chain")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import cast
 
-from stratd.execution.rules import AccountRules, AtEnd, FillRule
+from stratd.execution.rules import AtEnd, FillRule
 from stratd.model import MINUTE_NS, OrderKind, OrderRequest, Side, TimeInForce
 from stratd.testing.bars import BarRow
 
@@ -54,6 +54,7 @@ class PlainAccount:
         self.seen: dict[str, Fraction] = {}  # last closes that the strategy can see
         self.events = self.fills = 0
         self.now = 0
+        self.has_acted = False  # whether there was an order or a refusal
 
     # The session.
 
@@ -73,7 +74,7 @@ class PlainAccount:
         for time in sorted({*steps, *own}):
             self.now = time
             self.step(time, steps.get(time, []), own.get(time, []))
-            if time in own:
+            if time in own and self.has_acted:
                 outcome.points.append((time, self.book.equity))
         self.finish()
         book = self.book
@@ -101,9 +102,10 @@ class PlainAccount:
             if self.risk.state == "halted":
                 for order in self.all_working():
                     self.end(order, "cancelled", time)
+        self.expire(time)
         for symbol, close in events:
+            self.tell_fills()  # the rows of this step are not visible in it
             self.seen[symbol] = close
-            self.tell_fills()
             self.act(self.case.script, self.events)
             self.events += 1
         if self.rules.fill is FillRule.CLOSE:
@@ -112,7 +114,6 @@ class PlainAccount:
                 self.matches[bar.symbol].at_close(lambda order: order.created == order.eligible == time)
                 if self.book.holdings[bar.symbol].lots != before:
                     self.judge_again(bar)
-        self.expire(time)
 
     def judge_again(self, bar: BarRow) -> None:
         """After fills at a close that was marked already."""
@@ -137,6 +138,7 @@ class PlainAccount:
                 self.intend(order)
                 match.phase, match.close_time = "close", self.now
                 match.take(order, match.close, "close", slips=True)
+        self.tell_fills()
 
     # The strategy.
 
@@ -159,11 +161,12 @@ class PlainAccount:
                         self.amend(order, action)
 
     def place(self, request: OrderRequest) -> None:
-        reasons = self.risk.reasons(request, self.now, self.book, self.seen, self.all_working())
+        self.has_acted = True
+        reasons = self.risk.reasons(request, self.now, self.book, self.last_prices(), self.all_working())
         if reasons:
             self.keep(Turned(self.now, request.symbol, request.side, request.quantity, frozenset(map(str, reasons))))
             return
-        self.risk.accept(request, self.now)
+        self.risk.accept(request, self.now, self.book.holdings[request.symbol].instrument)
         order = self.make(request)
         self.intend(order)
         wanted = ((OrderKind.STOP, request.stop_loss_price), (OrderKind.LIMIT, request.take_profit_price))
@@ -176,6 +179,12 @@ class PlainAccount:
                 )
                 order.children.append(self.make(child, order))
                 self.intend(order.children[-1])
+
+    def last_prices(self) -> dict[str, Fraction]:
+        """The last 1m close of what the account has traded, else the last close that the strategy can see."""
+        traded = {order.symbol for order in self.orders}
+        closes = {symbol: self.book.holdings[symbol].close for symbol in traded}
+        return {**self.seen, **{symbol: close for symbol, close in closes.items() if close is not None}}
 
     def make(self, request: OrderRequest, parent: PlainOrder | None = None) -> PlainOrder:
         instrument, sign = self.book.holdings[request.symbol].instrument, sign_of(request.side)

@@ -132,7 +132,7 @@ class Book:
             fee -= own_fee
             if holding.lots == 0:
                 holding.trip = None
-                self.losses_in_a_row = self.losses_in_a_row + 1 if trip.pnl < 0 else 0
+                self.losses_in_a_row = self.losses_in_a_row + 1 if trip.pnl < trip.fees else 0
                 ended.append(self._round(symbol, trip, time))
         if opening := lots - closing:
             cost = notional - worth

@@ -19,7 +19,14 @@ SYMBOLS = ("AAA", "BBB", "CCC")
 STARTS = ("2024-01-02T12:00", "2024-01-02T23:55")
 DAY_MINUTES = 1440
 TINY = "TINY"  # a calendar of short sessions
-_TINY_OPENS = ("2024-01-02T12:00", "2024-01-02T12:08", "2024-01-02T23:52", "2024-01-03T00:00", "2024-01-03T00:07", "2024-01-03T12:00")
+_TINY_OPENS = (
+    "2024-01-02T12:00",
+    "2024-01-02T12:08",
+    "2024-01-02T23:52",
+    "2024-01-03T00:00",
+    "2024-01-03T00:07",
+    "2024-01-03T12:00",
+)
 TINY_PHASES = tuple(
     Phase(nanoseconds(opened), nanoseconds(opened) + 5 * MINUTE_NS, True, at) for at, opened in enumerate(_TINY_OPENS)
 )
@@ -200,7 +207,9 @@ def cases(draw: Draw, most_minutes: int = 14, fill: FillRule | None = None) -> C
     some = st.lists(actions(made, amends), min_size=1, max_size=3).map(tuple)
     return Case(
         rows=tuple(rows),
-        listed=tuple(Listed(symbol, TINY, TINY_PHASES) if tiny else Listed(symbol) for symbol, tiny in zip(symbols, of_tiny, strict=True)),
+        listed=tuple(
+            Listed(symbol, TINY, TINY_PHASES) if tiny else Listed(symbol) for symbol, tiny in zip(symbols, of_tiny, strict=True)
+        ),
         instruments=tuple(instrument for instrument, _ in made),
         minutes=draw(st.sampled_from(((1,), (5,), (1, 5)))),
         rules=rules,

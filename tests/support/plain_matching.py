@@ -23,7 +23,9 @@ class Account(Protocol):
     def working(self, symbol: str) -> list[PlainOrder]: ...
     def closable(self, order: PlainOrder) -> int: ...
     def end(self, order: PlainOrder, state: str, time: int) -> None: ...
-    def fill(self, order: PlainOrder, lots: int, price: Fraction, time: int, bar: BarRow, entry: Entry, is_maker: bool) -> None: ...
+    def fill(
+        self, order: PlainOrder, lots: int, price: Fraction, time: int, bar: BarRow, entry: Entry, is_maker: bool
+    ) -> None: ...
 
 
 class BarMatch:
@@ -46,9 +48,9 @@ class BarMatch:
             self.at_open(order)
         phases = ("limits", "stops") if self.optimistic else ("stops", "limits")
         for phase in phases:
-            self.within(phase, lambda order: not (self.is_new(order) and order.entry.phase == phases[1]))  # type: ignore[union-attr]
+            self.within(phase, lambda order: not self.is_late(order))
         for phase in phases:
-            self.within(phase, lambda order: self.is_new(order) and order.entry.phase == phases[1])  # type: ignore[union-attr]
+            self.within(phase, self.is_late)
 
     def each(self, chosen: Callable[[PlainOrder], bool]) -> Iterator[PlainOrder]:
         """Chosen orders that work, by age; those that join meanwhile, too."""
@@ -64,6 +66,11 @@ class BarMatch:
     def is_new(self, order: PlainOrder) -> bool:
         """Whether it was activated within this bar."""
         return order.entry is not None and order.entry.bar == self.bar.open_time
+
+    def is_late(self, order: PlainOrder) -> bool:
+        """Whether it was activated in phase 2, or, where that comes first, in 1 or 2: it has phases 3 and 4."""
+        late = ("limits", "stops") if self.optimistic else ("limits",)
+        return order.entry is not None and self.is_new(order) and order.entry.phase in late
 
     def within(self, phase: str, chosen: Callable[[PlainOrder], bool]) -> None:
         self.phase = phase

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from stratd.model import MINUTE_NS, MONEY, OrderRequest, Refusal
+from stratd.model import MINUTE_NS, MONEY, Instrument, OrderRequest, Refusal, Side
 from stratd.risk.limits import Policy, RiskLimits
 
 from .plain_book import Book
-from .plain_numbers import exact, to_lots
+from .plain_numbers import exact, on_grid, to_lots
 from .plain_order import PlainOrder, sign_of
 
 STATES = ("active", "reducing", "halted")
@@ -65,7 +65,7 @@ class PlainRisk:
         ):
             if limit is not None and counts and number > exact(limit):
                 found.add(reason)
-        found |= self._by_time(request, time)
+        found |= self._by_time(request, time, holding.instrument)
         if limits.price_band_fraction is not None:
             for price in (request.limit_price, request.stop_price):
                 if price is not None and abs(exact(price) - last) > exact(limits.price_band_fraction) * last:
@@ -74,12 +74,12 @@ class PlainRisk:
             found.add(Refusal.BUYING_POWER)
         return found
 
-    def _by_time(self, request: OrderRequest, time: int) -> set[str]:
+    def _by_time(self, request: OrderRequest, time: int, instrument: Instrument) -> set[str]:
         found: set[str] = set()
         rate = self.limits.max_orders_per_minute
         if rate is not None and sum(at // MINUTE_NS == time // MINUTE_NS for at, _ in self.accepted) >= rate:
             found.add(Refusal.ORDER_RATE)
-        if self.limits.refuse_duplicates and (time, _likeness(request)) in self.accepted:
+        if self.limits.refuse_duplicates and (time, _likeness(request, instrument)) in self.accepted:
             found.add(Refusal.DUPLICATE)
         return found
 
@@ -92,8 +92,8 @@ class PlainRisk:
                 held += (order.rest - against) * exact(order.instrument.lot) * seen[order.symbol]
         return held + worth
 
-    def accept(self, request: OrderRequest, time: int) -> None:
-        self.accepted.append((time, _likeness(request)))
+    def accept(self, request: OrderRequest, time: int, instrument: Instrument) -> None:
+        self.accepted.append((time, _likeness(request, instrument)))
 
     # While it runs.
 
@@ -102,7 +102,10 @@ class PlainRisk:
         equity, limits = book.equity, self.limits
         self.highest = max(self.highest, equity)
         passed = []
-        if limits.daily_loss_fraction is not None and self.day_start - equity > exact(limits.daily_loss_fraction) * self.day_start:
+        if (
+            limits.daily_loss_fraction is not None
+            and self.day_start - equity > exact(limits.daily_loss_fraction) * self.day_start
+        ):
             passed.append(limits.daily_loss_policy)
         if limits.drawdown_fraction is not None and self.highest - equity > exact(limits.drawdown_fraction) * self.highest:
             passed.append(limits.drawdown_policy)
@@ -118,6 +121,9 @@ class PlainRisk:
         return True
 
 
-def _likeness(request: OrderRequest) -> tuple[object, ...]:
-    prices = (request.limit_price, request.stop_price, request.trail_amount, request.trail_fraction)
-    return (request.symbol, request.side, request.kind, request.quantity, *prices)
+def _likeness(request: OrderRequest, instrument: Instrument) -> tuple[object, ...]:
+    """What makes two orders the same: quantity and prices as rounded."""
+    buys, lots = request.side is Side.BUY, to_lots(request.quantity, instrument)
+    limit = None if request.limit_price is None else on_grid(exact(request.limit_price), instrument, up=not buys)
+    stop = None if request.stop_price is None else on_grid(exact(request.stop_price), instrument, up=buys)
+    return (request.symbol, request.side, request.kind, lots, limit, stop, request.trail_amount, request.trail_fraction)

@@ -148,7 +148,9 @@ class Spine:
             self.book = Book(members, self.terms, self.book_rules, self.data, Lines())
         streams = len(self.market.intervals) * len(self.market.symbols) + 2 * len(self.market.calendars)
         at_rest = None if self.book is None else self.book.at_rest
-        self.gate = Gate(self.window, [thread.subscription for thread in self.threads], streams, self.timeout, on_timeout, at_rest)
+        self.gate = Gate(
+            self.window, [thread.subscription for thread in self.threads], streams, self.timeout, on_timeout, at_rest
+        )
         feed.open(self.market.symbols)
         self.processor = DataProcessor(
             feed, self.derivation, self.log, self.gate, self.rejects, self.block, 10_000, None, self.hub.advance

@@ -81,10 +81,10 @@ def _reason(file: Path) -> str | None:
     """Why it is halted; None where it is not."""
     try:
         return " ".join(file.read_text(encoding="utf-8", errors="replace").split()) or _DEFAULT_REASON
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        raise SessionError(f"{file}: cannot be read ({error.strerror or error})") from error
+    except OSError as error:  # it is there all the same
+        return f"for a reason that cannot be read: {error.strerror or error}"
 
 
 def _write(file: Path, reason: str) -> None:

@@ -158,7 +158,7 @@ def _check_strategy(name: str, source: JournalLines) -> None:
         raise UsageError(
             f"--strategy {name}: nothing of a strategy of this name was recorded"
             + (f"; did you mean {near!r}?" if near else "")
-            + f" (there are: {', '.join(source.owners) or 'none'})"
+            + f" (there are: {', '.join(sorted(source.owners)) or 'none'})"
         )
 
 

@@ -67,8 +67,9 @@ class StrategyMoney:
 
     @property
     def cash(self) -> int:
-        """Units of money that the records come to."""
-        return (self.capital or 0) + self.averaged.cash
+        """Units of money that the records come to. Without a checkpoint it begins with the first equity point."""
+        began = self.capital if self.capital is not None else self._first_point[1] if self._first_point is not None else 0
+        return began + self.averaged.cash
 
     @property
     def realised(self) -> int:

@@ -443,11 +443,7 @@ class Account:
         limit = c.NEVER if whole else int(self._args[20][events - 1]) if events else -c.NEVER
         self.advance(limit, events, ahead=False)
         cells = self.cells
-        if (
-            self._keep
-            or cells.item(c.C_POINTS) > _KEPT_POINTS
-            or cells.item(c.C_RECORDS) - cells.item(c.X_TAKEN) > _KEPT_RECORDS
-        ):
+        if self._keep or cells.item(c.C_POINTS) > _KEPT_POINTS or cells.item(c.C_RECORDS) - cells.item(c.X_TAKEN) > _KEPT_RECORDS:
             self._hand_over()
 
     def untold(self) -> Iterator[Event]:
@@ -861,7 +857,8 @@ class Account:
             more = np.zeros((max(2 * len(self.records), room), c.R_COLUMNS), np.int64)
             more[: len(self.records)] = self.records
             self.records = more
-        self._bind()
+        if self._args:  # not while it is taken back from a journal: there is no window yet
+            self._bind()
 
     def _room_for_one(self) -> None:
         if self.cells.item(c.C_RECORDS) + stepping.SLACK + stepping.RECORDS_EACH * (self.cells.item(c.C_ORDERS) + 2) > len(

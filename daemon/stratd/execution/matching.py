@@ -53,6 +53,7 @@ from stratd.portfolio.cells import (
     O_LIMIT,
     O_LOTS,
     O_MADE,
+    O_OUTSIDE,
     O_PARENT,
     O_PLACE,
     O_REDUCE,
@@ -203,31 +204,33 @@ def fill_order(  # type: ignore[no-untyped-def]
             end_order(cells, orders, positions, records, i, CANCELLED, BY_NOTHING_LEFT, time)
             return
     closes = lots < wanted
+    # What crosses with another strategy of the book goes at the price itself, costs nothing and needs no volume; the rest is the venue's.
+    crossing = min(lots, orders[i, O_CROSSED])
     if cells[X_LEFT] >= 0:
-        if orders[i, O_TIF] == FOK and cells[X_LEFT] < lots:
+        if orders[i, O_TIF] == FOK and cells[X_LEFT] < lots - crossing:
             return
-        lots = min(lots, cells[X_LEFT])
+        lots = crossing + min(lots - crossing, cells[X_LEFT])
         if lots == 0:
             return
-        cells[X_LEFT] -= lots
+        cells[X_LEFT] -= lots - crossing
     left = lots
     while left > 0:
-        # What crosses with another strategy of the book goes at the price itself and costs nothing; the rest is the venue's.
         crossed = min(left, orders[i, O_CROSSED])
         part = crossed if crossed > 0 else left
-        price = base
         tick = position_floats[p, P_TICK]
         if slips > 0 and crossed == 0:
             price = slipped(rules, base, side, tick, spread, orders[i, O_ID], orders[i, O_FILLS])
             if slips == 2:
                 price = min(price, order_floats[i, O_LIMIT]) if side > 0 else max(price, order_floats[i, O_LIMIT])
         else:
-            price = on_grid(base, tick, side > 0)
+            price = on_grid(base, tick, side > 0 or crossed > 0)  # two that cross have one price
         lot = position_floats[p, P_LOT]
         notional = money(price, part * lot)
         fee = np.int64(0)
         if crossed == 0:
-            fee = commission(rules, orders[i, O_FILLED] * lot, part * lot, notional, orders[i, O_FILLS] == 0, maker)
+            outside = orders[i, O_OUTSIDE]
+            fee = commission(rules, outside * lot, part * lot, notional, outside == 0, maker)
+            orders[i, O_OUTSIDE] += part
         orders[i, O_CROSSED] -= crossed
         orders[i, O_FILLED] += part
         orders[i, O_FILLS] += 1

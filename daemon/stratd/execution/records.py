@@ -185,9 +185,10 @@ class Decoder:
             symbol, side = self._symbols[whole[c.R_SYMBOL]], _SIDES[whole[c.R_SIDE]]
             return Refused(time, symbol, side, real[c.R_F1], REASONS[whole[c.R_A] - 1])
         if kind == c.ENDED:
-            return OrderEnded(
-                time, whole[c.R_ORDER], STATES[whole[c.R_A]], END_REASONS[whole[c.R_B]], self._units(whole, c.R_LOTS)
-            )
+            reason = END_REASONS[whole[c.R_B]]
+            if whole[c.R_B] == c.BY_BOOK and whole[c.R_D]:
+                reason = f"{reason}: {REASONS[whole[c.R_D] - 1]}"
+            return OrderEnded(time, whole[c.R_ORDER], STATES[whole[c.R_A]], reason, self._units(whole, c.R_LOTS))
         if kind == c.TRADE:
             return self._trade(whole, real)
         if kind == c.RISK:

@@ -118,6 +118,7 @@ class StrategyThread:
         self._abandoned = False
         self._fenced = False  # nothing that it signals counts any more
         self.last_event_ns = -1  # close time of the newest event that it was given
+        self._gave_up = False  # quarantined for its errors: it is not to go on where it stopped
         self._past_until = -1
         self._saved: dict[str, Any] = {}
         self._moment = Moment()
@@ -472,13 +473,13 @@ class StrategyThread:
         account = self.account
         if account is None or not account.active:
             return
-        if self._abandoned:
+        if self._abandoned and not self._gave_up:
             # In mid-step: a checkpoint here would lose the step's other events after a restart. Records are kept where nothing restarts.
             account.settle_all()
             if account.journal is not None and not account.journal.durable:
                 account.journal.flush()
             return
-        if self._log.complete:
+        if self._log.complete and not self._gave_up:
             account.finish()
         self._moment.time = account.count(C_TIME)
         for event in account.untold():
@@ -527,6 +528,7 @@ class StrategyThread:
         self._context.log.error("strategy is quarantined", errors=self.errors, max_errors=self._policy.max_errors)
         if self.account is not None:
             self.account.stop_trading(now, BY_HALT, Refusal.HALTED)
+        self._gave_up = True
         self.abandon(State.QUARANTINED, f"quarantined after {self.errors} errors: {self.last_error}")
         return True
 

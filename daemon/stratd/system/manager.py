@@ -147,11 +147,13 @@ class SystemManager:
             session.rejects,
             session.strategies,
             session.hub,
+            None if session.journal is None else session.journal.journal,
         )
 
     def _wait(self, session: Session) -> None:
         """Until the data-processor has ended and the strategies are through."""
         while not session.processor.join(POLL_SECONDS):
+            session.kill_switch.check()
             self._say(session)
         stopped = self._stop.is_set() or session.processor.error is not None
         late = session.strategies.join(0.5 if self._abort.is_set() else DRAIN_SECONDS)
@@ -181,7 +183,7 @@ class SystemManager:
         return SessionResult(
             session=self.config.session_name,
             mode="data-driven",
-            deterministic=whole and not session.timed_out and not faulted,
+            deterministic=whole and not session.timed_out and not faulted and not session.kill_switch.count,
             elapsed_seconds=elapsed,
             bars_in=int(data.count[0].sum()),
             bars_derived={str(interval): int(data.count[k].sum()) for k, interval in enumerate(data.intervals) if k},
@@ -207,6 +209,10 @@ class SystemManager:
             f"strategy {failure.name} was left out: {'; '.join(problem.message for problem in failure.problems)}"
             for failure in session.failures
         ]
+        if session.book is not None:
+            notes += session.book.notes()
+        if session.kill_switch.count:
+            notes.append(f"the kill switch was thrown ({session.kill_switch.path}): no new orders, and open ones were cancelled")
         for thread in session.strategies.threads:
             if thread.account is not None and thread.account.stopped_by is not None:
                 notes.append(f"strategy {thread.name} trades no more: {thread.account.stopped_by}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from stratd.core.clock import Clock, utc_text
 from stratd.errors import JournalError
 from stratd.execution.account_journal import ENDED, SESSION, AccountJournal, Past, read_past, unpack_state
 from stratd.execution.terms import TradingTerms
-from stratd.journal.claim import Claim
+from stratd.journal.claim import Claim, lock_path
 from stratd.journal.entry import Entry
 from stratd.journal.journal import Journal
+from stratd.journal.reader import read_journal
 from stratd.journal.store import sync_directory
 from stratd.model import MONEY
 from stratd.portfolio.cells import C_CASH, C_ORDERS, C_VALUE, O_PLACE, P_LOTS, P_SYMBOL
@@ -57,7 +57,7 @@ class SessionJournal:
             caretakers: threads that stand in for strategies that are gone, by name, and how these go on.
 
         Raises:
-            JournalError: a checkpoint cannot be read.
+            JournalError: a checkpoint cannot be read, or a strategy's restore_state raised.
         """
         for thread in threads:
             account = thread.account
@@ -65,7 +65,21 @@ class SessionJournal:
             account.journal = AccountJournal(self.journal, thread.name, self.durable)
             past = self.pasts.get(thread.name)
             if past is not None and past.time >= 0:
-                thread.resume(past, caretakers.get(thread.name, on_restart))
+                self._resume(thread, past, caretakers.get(thread.name, on_restart))
+
+    def _resume(self, thread: StrategyThread, past: Past, how: str) -> None:
+        try:
+            thread.resume(past, how)
+        except Exception as error:
+            # The strategy's restore_state may raise anything. Nothing has been written, so the journal can be gone on with later.
+            self.journal.close()
+            if isinstance(error, JournalError):
+                raise
+            raise JournalError(
+                f"strategy {thread.name} cannot take back what it kept at {utc_text(past.time)} ({type(error).__name__}: {error}); "
+                "mend its restore_state, or move the journal away to begin a new one",
+                path=str(self.journal.path),
+            ) from error
 
     def close(self, finished: bool) -> None:
         """Write what is queued. `finished`: the session has come to its end, so that a later run begins anew.
@@ -98,19 +112,14 @@ def open_journal(
         "ticks": [entry.tick for entry in terms.instruments],
         "lots": [entry.lot for entry in terms.instruments],
         "session": config.session_name,
+        "durable": durable,
+        "capital": {entry.name: config.account_rules(entry).allocated_capital for _, entry in config.enabled_strategies},
     }
-    if not durable:
-        _remove(path)
+    _make_way(path, durable)
     journal = Journal(path, durable=durable, session=config.session_name, clock=clock)
     journal.open()
     try:
         session, pasts = read_past(journal.read())
-        if session is not None and session.get("ended"):
-            journal.close()
-            _set_aside(path)
-            session, pasts = None, {}
-            journal = Journal(path, durable=durable, session=config.session_name, clock=clock)
-            journal.open()
         if session is None:
             journal.post([Entry("", SESSION, 0, json.dumps(about).encode())])
         else:
@@ -177,21 +186,47 @@ def _plan_line(name: str, past: Past, terms: TradingTerms, on_restart: str) -> s
     )
 
 
-def _remove(path: Path) -> None:
-    """Make room for a new journal, unless somebody writes the one that is there.
+def _make_way(path: Path, durable: bool) -> None:
+    """Make way for a new journal where the one that is there is not to be gone on with, unless somebody writes it.
 
-    The mark in the lock's file goes first: with it, a journal of which a crash left only a part would count as damaged for ever.
+    Raises:
+        JournalError: it is being written, or is of a run that has not ended and that a backtest would replace.
     """
-    if not any(path.with_name(path.name + ending).exists() for ending in _BESIDE):
+    if not path.exists():
         return
+    try:
+        session, _ = read_past((record.sequence, record.entry) for record in read_journal(path))
+    except JournalError:
+        if durable:
+            return  # to open it says what is wrong, or takes back what a crash has left of its first transaction: a reader cannot
+        session = {"durable": True, "ended": True}  # whatever it is, it is kept
+    if session is None:
+        return
+    open_run = bool(session.get("durable")) and not session.get("ended")
+    if open_run and durable:
+        return
+    if open_run:
+        raise JournalError(
+            "holds a run of this session that has not ended, and a backtest would replace it; let it end (stratd run SESSION), or give "
+            "the backtest a directory of its own (--results-dir DIR)",
+            path=str(path),
+        )
     claim = Claim(path)
     claim.acquire()
     try:
-        os.truncate(claim.path, 0)
-        for ending in ("-wal", "-shm", "", ".lock"):
-            path.with_name(path.name + ending).unlink(missing_ok=True)
+        if session.get("durable") or durable:
+            _set_aside(path)
+        else:
+            _unlink(path)
     finally:
         claim.release()
+
+
+def _unlink(path: Path) -> None:
+    """Remove a claimed journal. The mark in the lock's file goes first: with it, what a crash leaves here would count as damaged for ever."""
+    os.truncate(lock_path(path), 0)
+    for ending in ("-wal", "-shm", "", ".lock"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _set_aside(path: Path) -> None:

@@ -34,8 +34,10 @@ def test_halt_writes_the_reason_and_says_what_it_means(session_file: Path, capsy
     assert capsys.readouterr().out.splitlines() == [
         "tiny is halted: bad quotes",
         "  no new order is let through, open orders are cancelled, positions stay as they are (results/tiny/HALT)",
-        "  no run of it can be seen here: nobody writes results/tiny/journal.sqlite3. If one is going on, its results are elsewhere: "
-        "say where with --results-dir",
+        (
+            "  no run of it can be seen here: nobody writes results/tiny/journal.sqlite3. If one is going on, its results are elsewhere: "
+            "say where with --results-dir"
+        ),
         "  to trade again: stratd resume s.json",
     ]
 
@@ -118,6 +120,14 @@ def test_halt_that_cannot_be_written_says_that_nothing_is_halted(session_file: P
     assert out == ""
     assert "results/tiny/HALT" in err
     assert "NOTHING IS HALTED" in err
+
+
+def test_halt_with_a_reason_that_cannot_be_read_is_halted_all_the_same(session_file: Path, capsys: Capture) -> None:
+    HALT.mkdir(parents=True)
+    assert main(["halt", "s.json"]) == 0
+    assert "tiny was halted already: for a reason that cannot be read: Is a directory" in capsys.readouterr().out
+    assert main(["resume", "s.json"]) == 1
+    assert "cannot be removed (Is a directory), so tiny stays halted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

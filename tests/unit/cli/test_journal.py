@@ -275,13 +275,20 @@ def test_verify_of_another_file_says_that_it_is_no_journal(tmp_path: Path, capsy
     assert "not a journal" in " ".join(capsys.readouterr().out.split())
 
 
-def test_records_behind_the_last_checkpoint_are_noted_and_not_wrong(journal: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_records_behind_the_last_checkpoint_are_noted_and_not_wrong(
+    journal: Path, spine: Spine, tmp_path: Path, capsys: Capture
+) -> None:
     cut = rewritten(
         journal, tmp_path / "cut.sqlite3", lambda record: iter(() if record.entry.kind in (4, 5) else (record.entry,))
     )
     assert main(["journal", "verify", str(cut)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "records behind its last checkpoint, of a step that was not finished" in out
+    assert main(["journal", "verify", str(cut), "--json"]) == 0
+    strategies = json.loads(capsys.readouterr().out)["strategies"]
+    for thread in spine.threads:
+        assert thread.account is not None
+        assert (strategies[thread.name]["cash"], strategies[thread.name]["checkpoints"]) == (thread.account.final.cash, 0)
 
 
 def test_journal_that_does_not_say_what_its_symbols_are_is_refused(journal: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -67,7 +67,7 @@ def test_main_with_a_wrong_command_line_says_what_is_meant(argv: list[str], said
         ["journal", "show"],
         ["journal", "verify"],
         ["journal", "export"],
-    ],  # fmt: skip
+    ],
 )
 def test_main_with_help_explains_and_ends_well(verb: list[str], capsys: Capture) -> None:
     assert main([*verb, "--help"]) == 0

@@ -58,7 +58,7 @@ def test_backtest_with_json_prints_one_document_and_nothing_else(
     document = json.loads(out)
     expected = stub_manager.result.to_dict()
     expected["strategies"]["first"]["on_bars_seconds"]["mean"] = None
-    expected["notes"] = list(expected["notes"])
+    expected |= {"notes": list(expected["notes"]), "restart_plan": []}
     assert document == expected
     assert err == "playing   40%  2013-10-07 13:30Z  1,000 bars  6s\nerror: it broke\n"
 
