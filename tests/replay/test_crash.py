@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.support.crash_runs import Parent, Undisturbed, crash_shim
 from tests.support.crash_session import CLASSES, NAME, check_sane, journal_of, read, write_session
 from tests.support.power_cut import Disk, Kept, lay_out, steps
 
+MINUTES, SHORT_MINUTES = 182, 103  # their last buckets of 5m are not whole
 SIZES = (("--window", (1, 3, 64, 4096)), ("--block", (1, 7, 500, 4096)))
 KEPT: tuple[Kept, ...] = ("nothing", "everything", "some", "torn")
 
@@ -40,14 +42,14 @@ def parent(directory: Path) -> Iterator[Parent]:
 
 @pytest.fixture(scope="module")
 def whole(parent: Parent, directory: Path) -> Undisturbed:
-    """A session of four hours."""
-    return parent.undisturbed(write_session(directory / "session", 240))
+    """A session of some hours."""
+    return parent.undisturbed(write_session(directory / "session", MINUTES))
 
 
 @pytest.fixture(scope="module")
 def short(parent: Parent, directory: Path) -> Undisturbed:
     """A session that does not write much."""
-    return parent.undisturbed(write_session(directory / "short", 130))
+    return parent.undisturbed(write_session(directory / "short", SHORT_MINUTES))
 
 
 def sizes(random: Random) -> list[str]:
@@ -115,6 +117,10 @@ def calls_of(shimmed: Parent, whole: Undisturbed, results: Path) -> int:
     return int(answer.read_text())
 
 
+MAKING_CALLS = 50
+"""Calls on its files in which a journal is made: more than enough, and few of those of a whole run."""
+
+
 def kill_at_calls(shimmed: Parent, whole: Undisturbed, runs: Path, calls: range, before: Path | None = None) -> None:
     """Kill a run at each of these calls in turn, then the next one at its beginning, and have the third go to its end.
 
@@ -128,7 +134,12 @@ def kill_at_calls(shimmed: Parent, whole: Undisturbed, runs: Path, calls: range,
         for number, how in ((call, "bah"[call % 3]), (1 + call * 7 % 40, "b")):
             ended = shimmed.run(whole.session, results, hooks=[["kill_at", str(results), number, how]])
             if ended.killed:
-                part = read(journal_of(results))
+                try:
+                    part = read(journal_of(results))
+                except JournalError:
+                    # Cut off while it was made, when nothing had been promised yet: whoever opens it to write begins anew.
+                    assert number < MAKING_CALLS, f"killed at call {number}: the journal cannot be read"
+                    continue
                 if before is None or not part.ended:
                     whole.check_part(part)
         ended = shimmed.run(whole.session, results)
@@ -159,6 +170,23 @@ def test_run_killed_while_a_finished_journal_is_set_aside_ends_as_undisturbed(
     kill_at_calls(shimmed, short, runs, range(first, 60 if every == 1 else 44, every), finished)
 
 
+@pytest.mark.parametrize(
+    ("first", "every"), [(1, 4), pytest.param(1, 1, marks=pytest.mark.prove)], ids=["some", "each"]
+)  # fmt: skip
+def test_backtest_killed_while_it_replaces_a_journal_can_be_run_again(
+    shimmed: Parent, short: Undisturbed, runs: Path, first: int, every: int
+) -> None:
+    finished = runs / "finished"
+    short.check(shimmed.run(short.session, finished, verb="backtest"), finished)
+    for call in range(first, 40, every):
+        results = shutil.copytree(finished, runs / "killed")
+        shimmed.run(short.session, results, verb="backtest", hooks=[["kill_at", str(results), call, "bah"[call % 3]]])
+        ended = shimmed.run(short.session, results, verb="backtest")
+        assert ended.code == 0, f"killed at call {call}: {ended.err}"
+        short.check(ended, results)
+        shutil.rmtree(results)
+
+
 def recorded(directory: Path, whole: Undisturbed, name: str, times: int) -> tuple[Path, Path]:
     """Run a session to its end, so many times one after the other: (where its journal is, the record of all calls on it)."""
     results, log = directory / name, directory / f"{name}.log"
@@ -172,7 +200,7 @@ def recorded(directory: Path, whole: Undisturbed, name: str, times: int) -> tupl
 
 
 def cuts(log: Path, kept: Path, count: int, seed: int) -> Iterator[tuple[dict[str, int], dict[str, bytes]]]:
-    """`count` power cuts at random points: (records of each strategy that were said to be recorded, what is on the disk)."""
+    """`count` power cuts at random points: (records of each strategy that this run said are recorded, what is on the disk)."""
     random = Random(seed)
     record = list(steps(log))
     wanted: dict[int, list[Kept]] = {}
@@ -182,7 +210,7 @@ def cuts(log: Path, kept: Path, count: int, seed: int) -> Iterator[tuple[dict[st
     for at, step in enumerate(record):
         disk.play(step)
         for choice in wanted.get(at, ()):
-            said = dict(line.split() for line in disk.reports.splitlines())
+            said = dict(line.split() for line in disk.reports.rpartition("begin 0\n")[2].splitlines())
             yield {name: int(rows) for name, rows in said.items()}, disk.image(choice, random)
 
 
@@ -193,40 +221,33 @@ def missing(said: dict[str, int], results: Path) -> dict[str, int]:
     return {name: rows for name, rows in short.items() if rows > 0}
 
 
-def check_cuts(parent: Parent, whole: Undisturbed, directory: Path, tmp_path: Path, name: str, times: int, count: int) -> None:
-    kept, log = recorded(directory, whole, name, times)
-    for number, (said, image) in enumerate(cuts(log, kept, count, seed=times)):
+def check_cuts(parent: Parent, whole: Undisturbed, directory: Path, tmp_path: Path, name: str, count: int) -> None:
+    """Cut the power in one of two runs, of which the second finds the journal of the first."""
+    kept, log = recorded(directory, whole, name, 2)
+    for number, (said, image) in enumerate(cuts(log, kept, count, seed=count)):
         results = tmp_path / "image"
         lay_out(image, journal_of(results).parent)
-        if times == 1:
-            assert missing(said, results) == {}, f"cut {number}"
+        assert missing(said, results) == {}, f"cut {number}"
         ended = parent.run(whole.session, results)
         assert ended.code == 0, f"cut {number}: {sorted(image)}: {ended.err}"
         whole.check(ended, results)
 
 
 def test_run_power_cut_anywhere_ends_as_undisturbed(parent: Parent, short: Undisturbed, directory: Path, tmp_path: Path) -> None:
-    check_cuts(parent, short, directory, tmp_path, "cut", 1, 16)
-
-
-def test_run_power_cut_in_a_second_run_ends_as_undisturbed(
-    parent: Parent, short: Undisturbed, directory: Path, tmp_path: Path
-) -> None:
-    check_cuts(parent, short, directory, tmp_path, "cut_second", 2, 8)
+    check_cuts(parent, short, directory, tmp_path, "cut_short", 20)
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("times", [1, 2])
 def test_run_power_cut_at_many_points_ends_as_undisturbed(
-    parent: Parent, whole: Undisturbed, directory: Path, tmp_path: Path, times: int
+    parent: Parent, whole: Undisturbed, directory: Path, tmp_path: Path
 ) -> None:
-    check_cuts(parent, whole, directory, tmp_path, f"cut_prove{times}", times, 600)
+    check_cuts(parent, whole, directory, tmp_path, "cut_whole", 1000)
 
 
 def test_run_without_syncs_power_cut_loses_records(parent: Parent, directory: Path, tmp_path: Path) -> None:
     # The tests above can fail: the same, but for the syncs.
-    loose = parent.undisturbed(write_session(directory / "loose", 130, journal={"durable": False}))
-    kept, log = recorded(directory, loose, "loose_runs", 1)
+    loose = parent.undisturbed(write_session(directory / "loose", SHORT_MINUTES, journal={"durable": False}))
+    kept, log = recorded(directory, loose, "cut_loose", 1)
     losses = 0
     for said, image in cuts(log, kept, 24, seed=1):
         lay_out(image, journal_of(tmp_path / "image").parent)
@@ -266,7 +287,7 @@ def test_run_undisturbed_is_the_same_for_every_window_and_as_a_backtest(
 
 # A disk that fails.
 
-OUTAGES = {
+OUTAGES: dict[str, tuple[list[list[Any]], str]] = {
     "disk_full": ([["fault", 40, "w", "-wal", "ENOSPC", -1]], "the disk is full: free some space"),
     "sync_fails": ([["fault", 40, "s", "-wal", "EIO", -1]], "the disk reports an error: look at the system's log"),
     "locked": ([["lock", 40, "{journal}"]], "another program holds the file locked: close it"),
@@ -378,7 +399,7 @@ def test_run_journal_of_another_process_says_so(parent: Parent, whole: Undisturb
 def test_run_other_order_of_symbols_says_what_and_changes_nothing(
     parent: Parent, whole: Undisturbed, again: Path, tmp_path: Path
 ) -> None:
-    session = write_session(tmp_path / "session", 240)
+    session = write_session(tmp_path / "session", MINUTES)
     config = json.loads(session.read_text())
     config["session_data_config"]["symbols"].reverse()
     session.write_text(json.dumps(config))
@@ -395,7 +416,7 @@ def test_run_strategy_is_gone_says_what_it_left_and_keeps_it(
 ) -> None:
     names = [name for name in CLASSES if name != "bracketeer"]
     before = read(journal_of(again)).owners["bracketeer"]
-    ended = parent.run(write_session(tmp_path / "session", 240, names), again)
+    ended = parent.run(write_session(tmp_path / "session", MINUTES, names), again)
     said = ended.err + ended.out
     assert "bracketeer" in said
     assert "is not in the session any more" in said
@@ -404,7 +425,7 @@ def test_run_strategy_is_gone_says_what_it_left_and_keeps_it(
 
 def test_run_on_restart_flatten_closes_everything_at_the_next_open(parent: Parent, again: Path, tmp_path: Path) -> None:
     before = read(journal_of(again))
-    ended = parent.run(write_session(tmp_path / "session", 240, journal={"on_restart": "flatten"}), again)
+    ended = parent.run(write_session(tmp_path / "session", MINUTES, journal={"on_restart": "flatten"}), again)
     assert ended.code == 0, ended.err
     check_sane(read(journal_of(again)))
     for name, owned in read(journal_of(again)).owners.items():
@@ -430,7 +451,7 @@ def held_after(events: Sequence[Event]) -> dict[str, float]:
 
 def test_run_on_restart_hold_keeps_orders_and_lets_none_through(parent: Parent, again: Path, tmp_path: Path) -> None:
     before = read(journal_of(again))
-    ended = parent.run(write_session(tmp_path / "session", 240, journal={"on_restart": "hold"}), again)
+    ended = parent.run(write_session(tmp_path / "session", MINUTES, journal={"on_restart": "hold"}), again)
     assert ended.code == 0, ended.err
     kinds = set()
     for name, owned in read(journal_of(again)).owners.items():
@@ -479,7 +500,7 @@ def check_flips(parent: Parent, whole: Undisturbed, cut: Path, tmp_path: Path, c
 def test_run_changed_bit_in_the_journal_is_refused_or_makes_no_difference(
     parent: Parent, whole: Undisturbed, cut: Path, tmp_path: Path
 ) -> None:
-    assert check_flips(parent, whole, cut, tmp_path, 12, seed=1) >= 3
+    assert check_flips(parent, whole, cut, tmp_path, 8, seed=1) >= 2
 
 
 @pytest.mark.prove

@@ -41,7 +41,7 @@ _at_end: list[Callable[[], object]] = []
 _kept: list[sqlite3.Connection] = []
 
 
-def at_post(number: int, act: Callable[[], None]) -> None:
+def at_post(number: int, act: Callable[[], object]) -> None:
     """Have something happen right before the journal is given its `number`-th group in this process, from 1 on."""
     given = Journal.post
 
@@ -90,8 +90,12 @@ def count_calls(directory: str, answer: str) -> None:
 
 
 def report(path: str) -> None:
-    """Write to a file, a line each, how many records of a strategy were said to be recorded: what its account goes on from."""
+    """Write to a file, a line each, how many records of a strategy were said to be recorded: what its account goes on from.
+
+    The first line says that a run begins.
+    """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(descriptor, b"begin 0\n")
     rows: dict[str, int] = {}
     given, added = AccountJournal.commit, AccountJournal.add_records
 

@@ -158,6 +158,7 @@ def crash_shim(directory: Path) -> Path:
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("the shim that kills needs Linux and a C compiler (cc)")
     library = directory / "crash_shim.so"
-    command = [compiler, "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, HERE / "crash_shim.c", "-ldl", "-lpthread"]
+    options = ["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-ldl", "-lpthread"]
+    command = [compiler, str(HERE / "crash_shim.c"), *options, "-o", str(library)]
     subprocess.run(command, check=True)
     return library

@@ -54,8 +54,8 @@ def walks(minutes: int, start: str = "2024-01-03T19:00") -> list[BarRow]:
             open_ = price + int(random.integers(-2, 3))
             price = max(200, open_ + int(random.integers(-6, 7)))
             high, low = max(open_, price) + int(random.integers(0, 4)), min(open_, price) - int(random.integers(0, 4))
-            prices = (round(ticks * one.tick, 6) for ticks in (open_, high, low, price))
-            rows.append(BarRow(one.symbol, time, *prices, float(random.integers(5, 90))))
+            o, h, low_, c = (round(ticks * one.tick, 6) for ticks in (open_, high, low, price))
+            rows.append(BarRow(one.symbol, time, o, h, low_, c, float(random.integers(5, 90))))
     return rows
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from stratd import SMA, Strategy, StrategyParams
 from stratd.execution.records import Charged, OrderEnded, RiskChanged
-from stratd.model import Fill, Trade
+from stratd.model import Fill, Side, Trade
 
 
 class Keeper(Strategy[StrategyParams]):
@@ -185,9 +185,9 @@ class Plain(Strategy[StrategyParams]):
         if len(mine) > 3:
             ctx.cancel(mine[0].id)
         elif holds == 0 and close[-3] > close[-4]:
-            ctx.signal(symbol, "buy", stop_price=float(close[-1]) * 0.998)
+            ctx.signal(symbol, Side.BUY, stop_price=float(close[-1]) * 0.998)
         elif holds > 0 and close[-3] < close[-4] and int(close[-1] * 100) % 3 == 0:
-            ctx.signal(symbol, "flat")
+            ctx.signal(symbol, Side.FLAT)
         elif holds > 0 and len(mine) < 3:
             ctx.order(symbol, "sell", 1, kind="trailing_stop", trail_fraction=0.001, reduce_only=True)
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import cast
 
 from stratd.execution.rules import AtEnd, FillRule
-from stratd.model import MINUTE_NS, OrderKind, OrderRequest, Side, TimeInForce
+from stratd.model import MINUTE_NS, OrderKind, OrderRequest, Refusal, Side, TimeInForce
 from stratd.testing.bars import BarRow
 
 from .plain_book import Book, Holding
@@ -52,9 +52,11 @@ class PlainAccount:
         self.charged_day: int | None = None
         self.matches: dict[str, BarMatch] = {}
         self.seen: dict[str, Fraction] = {}  # last closes that the strategy can see
+        self.seen_at: dict[str, int] = {}
         self.events = self.fills = 0
         self.now = 0
-        self.has_acted = False  # whether there was an order or a refusal
+        self.touched: dict[str, None] = {}  # symbols of orders and refusals, by the first of them
+        self.has_acted = False
 
     # The session.
 
@@ -73,9 +75,9 @@ class PlainAccount:
         outcome = Outcome()
         for time in sorted({*steps, *own}):
             self.now = time
-            self.step(time, steps.get(time, []), own.get(time, []))
+            equity = self.step(time, steps.get(time, []), own.get(time, []))
             if time in own and self.has_acted:
-                outcome.points.append((time, self.book.equity))
+                outcome.points.append((time, equity))
         self.finish()
         book = self.book
         outcome.kept = self.kept
@@ -84,8 +86,8 @@ class PlainAccount:
         outcome.realised, outcome.fees, outcome.financing = book.realised, book.fees, book.financing
         return outcome
 
-    def step(self, time: int, bars: Sequence[BarRow], events: Sequence[tuple[str, Fraction]]) -> None:
-        """Rule 3 of Time."""
+    def step(self, time: int, bars: Sequence[BarRow], events: Sequence[tuple[str, Fraction]]) -> int:
+        """Rule 3 of Time. Gives the equity at the marks: what fills where it was decided is told with the next step."""
         self.expire(time - MINUTE_NS)  # sessions that ended before this minute
         if bars:
             self.new_day(bars, time)
@@ -94,7 +96,7 @@ class PlainAccount:
             match = self.matches[bar.symbol] = BarMatch(self, bar, time, exact(self.book.holdings[bar.symbol].instrument.lot))
             match.run()
             if self.rules.fill is FillRule.CLOSE:
-                match.at_close(lambda order: order.created < time and order.eligible <= bar.open_time)
+                match.at_close(lambda order, opened=bar.open_time: order.created < time and order.eligible <= opened)
         for bar in bars:
             self.book.mark(bar)
         if bars and self.risk.watch(time, time - MINUTE_NS, self.book):
@@ -103,31 +105,42 @@ class PlainAccount:
                 for order in self.all_working():
                     self.end(order, "cancelled", time)
         self.expire(time)
+        equity = self.book.equity
         for symbol, close in events:
             self.tell_fills()  # the rows of this step are not visible in it
-            self.seen[symbol] = close
+            self.seen[symbol], self.seen_at[symbol] = close, time
             self.act(self.case.script, self.events)
             self.events += 1
         if self.rules.fill is FillRule.CLOSE:
-            for bar in bars:
-                before = self.book.holdings[bar.symbol].lots
-                self.matches[bar.symbol].at_close(lambda order: order.created == order.eligible == time)
-                if self.book.holdings[bar.symbol].lots != before:
-                    self.judge_again(bar)
+            for order in [one for one in self.all_working() if one.decided_at is not None]:
+                self.fill_where_decided(order, time)
+        return equity
 
-    def judge_again(self, bar: BarRow) -> None:
-        """After fills at a close that was marked already."""
-        holding = self.book.holdings[bar.symbol]
-        if holding.trip is not None:
-            holding.trip.judge(holding.value - holding.cost)
+    def fill_where_decided(self, order: PlainOrder, time: int) -> None:
+        """`fill: close`: at the close of the bar that the strategy has just seen."""
+        assert order.decided_at is not None
+        match = self.matches[order.symbol]
+        if match.close_time != time:  # a longer bar closed, and no 1m bar with it
+            close = float(order.decided_at)
+            bar = BarRow(order.symbol, time - MINUTE_NS, close, close, close, close, 0.0)
+            match = BarMatch(self, bar, time, exact(order.instrument.lot))
+            match.left = None
+        match.at_close(lambda one: one is order)
+        order.decided_at = None
+        trip = self.book.holdings[order.symbol].trip
+        if trip is not None and trip.entry_time == time and trip.first_bar == match.bar.open_time:
+            trip.bars = 0  # it was not held before that bar had closed
 
     def finish(self) -> None:
         """The end of the session."""
-        if self.rules.at_end is not AtEnd.CLOSE:
-            return
+        if self.rules.at_end is AtEnd.CLOSE:
+            self.close_all()
+        self.tell_fills()
+
+    def close_all(self) -> None:
         for order in self.all_working():
             self.end(order, "cancelled", self.now)
-        for symbol in dict.fromkeys(order.symbol for order in self.orders):  # which comes first is not said
+        for symbol in self.touched:  # in which order is not said
             holding = self.book.holdings[symbol]
             if holding.lots:
                 match = self.matches[symbol]
@@ -138,7 +151,6 @@ class PlainAccount:
                 self.intend(order)
                 match.phase, match.close_time = "close", self.now
                 match.take(order, match.close, "close", slips=True)
-        self.tell_fills()
 
     # The strategy.
 
@@ -163,10 +175,12 @@ class PlainAccount:
     def place(self, request: OrderRequest) -> None:
         self.has_acted = True
         reasons = self.risk.reasons(request, self.now, self.book, self.last_prices(), self.all_working())
+        if not reasons & {Refusal.NO_PRICE, Refusal.SYMBOL}:
+            self.touched[request.symbol] = None
         if reasons:
             self.keep(Turned(self.now, request.symbol, request.side, request.quantity, frozenset(map(str, reasons))))
             return
-        self.risk.accept(request, self.now, self.book.holdings[request.symbol].instrument)
+        self.risk.accept(self.now)
         order = self.make(request)
         self.intend(order)
         wanted = ((OrderKind.STOP, request.stop_loss_price), (OrderKind.LIMIT, request.take_profit_price))
@@ -202,6 +216,10 @@ class PlainAccount:
             parent is not None or request.reduce_only or (sign < 0 and not self.rules.allow_short),
             parent=parent,
         )
+        if self.rules.fill is FillRule.CLOSE and request.kind is OrderKind.MARKET and not self.latency:
+            order.decided_at = self.seen[request.symbol] if self.seen_at.get(request.symbol) == self.now else None
+        if not self.all_working() and not any(one.lots for one in self.book.holdings.values()):
+            self.charged_day = self.now // DAY
         self.orders.append(order)
         self.given.append(order.id)
         return order

@@ -133,7 +133,7 @@ class BarMatch:
             order.passed_by = self.bar.open_time
             if order.meets(order.stop, order.limit):
                 self.take(order, order.stop, "stop", slips=True)
-            elif order.beyond(self.close, order.limit, touch=False):
+            elif order.beyond(self.close, order.limit, self.touch):
                 self.take(order, order.limit, "limit", slips=False)
 
     def limits(self, order: PlainOrder) -> None:

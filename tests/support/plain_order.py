@@ -36,6 +36,7 @@ class PlainOrder:
         best: reference of a trailing stop; its `stop` is the level that follows.
         waiting: changes that wait for their time.
         parent: the entry, for a bracket's child; children are held until `entry` says how it filled.
+        decided_at: with `fill: close`, the close of the bar on which a market order was decided; None once that is past.
         passed_by: open time of the bar in which it was triggered and may not fill as a limit any more.
     """
 
@@ -61,6 +62,7 @@ class PlainOrder:
     reached: bool = False
     best: Fraction | None = None
     passed_by: int = -1
+    decided_at: Fraction | None = None
     state: str = "working"
     waiting: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
 

@@ -23,7 +23,7 @@ class PlainRisk:
         self.state = "active"
         self.highest = self.day_start = capital
         self.day = -1
-        self.accepted: list[tuple[int, tuple[object, ...]]] = []  # time, what makes a duplicate
+        self.accepted: list[int] = []  # times of orders that were let through
 
     # Before an order.
 
@@ -40,15 +40,15 @@ class PlainRisk:
         lots, held, sign = to_lots(request.quantity, holding.instrument), holding.lots, sign_of(request.side)
         if request.symbol not in seen:
             found.add(Refusal.NO_PRICE)
-        if lots == 0:
-            return found | {Refusal.ZERO_LOTS}
         against = max(0, -held * sign)  # lots of the position that it could take off
         reduce_only = request.reduce_only or (sign < 0 and not self.allow_short)
         reduces = against > 0 and (reduce_only or lots <= against)
-        if self.state == "reducing" and not reduces:
+        if self.state == "reducing" and not (reduces and lots):
             found.add(Refusal.REDUCING)
         if reduce_only and not against:
             found.add(Refusal.NOTHING_TO_REDUCE if request.reduce_only else Refusal.SHORT)
+        if lots == 0:
+            return found | {Refusal.ZERO_LOTS}
         if request.symbol not in seen:
             return found
         lot, last = exact(holding.instrument.lot), seen[request.symbol]
@@ -65,35 +65,38 @@ class PlainRisk:
         ):
             if limit is not None and counts and number > exact(limit):
                 found.add(reason)
-        found |= self._by_time(request, time, holding.instrument)
+        found |= self._by_time(request, time, holding.instrument, working)
         if limits.price_band_fraction is not None:
-            for price in (request.limit_price, request.stop_price):
-                if price is not None and abs(exact(price) - last) > exact(limits.price_band_fraction) * last:
+            for price in _prices(request, holding.instrument):
+                if price is not None and abs(price - last) > exact(limits.price_band_fraction) * last:
                     found.add(Refusal.PRICE_BAND)
-        if not reduces and self._needs((lots - against) * lot * last, book, seen, working) > book.equity * self.leverage / MONEY:
+        growth = 0 if reduces else growth_of(held, sign * lots)
+        if growth and self._needs(growth * lot * last, book, seen, working) > book.equity * self.leverage / MONEY:
             found.add(Refusal.BUYING_POWER)
         return found
 
-    def _by_time(self, request: OrderRequest, time: int, instrument: Instrument) -> set[str]:
+    def _by_time(self, request: OrderRequest, time: int, instrument: Instrument, working: Sequence[PlainOrder]) -> set[str]:
         found: set[str] = set()
         rate = self.limits.max_orders_per_minute
-        if rate is not None and sum(at // MINUTE_NS == time // MINUTE_NS for at, _ in self.accepted) >= rate:
+        if rate is not None and sum(at // MINUTE_NS == time // MINUTE_NS for at in self.accepted) >= rate:
             found.add(Refusal.ORDER_RATE)
-        if self.limits.refuse_duplicates and (time, _likeness(request, instrument)) in self.accepted:
-            found.add(Refusal.DUPLICATE)
+        if self.limits.refuse_duplicates:
+            given = [one.request for one in working if one.created == time and one.parent is None]
+            if _likeness(request, instrument) in [_likeness(one, instrument) for one in given if one.symbol == request.symbol]:
+                found.add(Refusal.DUPLICATE)
         return found
 
     def _needs(self, worth: Fraction, book: Book, seen: Mapping[str, Fraction], working: Sequence[PlainOrder]) -> Fraction:
         held = sum((Fraction(abs(holding.value), MONEY) for holding in book.holdings.values()), Fraction(0))
         for order in working:
             holding = book.holdings[order.symbol]
-            against = max(0, -holding.lots * order.sign)
-            if order.parent is None and not order.reduces and order.rest > against:
-                held += (order.rest - against) * exact(order.instrument.lot) * seen[order.symbol]
+            if order.parent is None and not order.reduces:
+                growth = growth_of(holding.lots, order.sign * order.rest)
+                held += growth * exact(order.instrument.lot) * seen[order.symbol]
         return held + worth
 
-    def accept(self, request: OrderRequest, time: int, instrument: Instrument) -> None:
-        self.accepted.append((time, _likeness(request, instrument)))
+    def accept(self, time: int) -> None:
+        self.accepted.append(time)
 
     # While it runs.
 
@@ -121,9 +124,20 @@ class PlainRisk:
         return True
 
 
-def _likeness(request: OrderRequest, instrument: Instrument) -> tuple[object, ...]:
-    """What makes two orders the same: quantity and prices as rounded."""
-    buys, lots = request.side is Side.BUY, to_lots(request.quantity, instrument)
+def growth_of(held: int, lots: int) -> int:
+    """By how many lots a fill would make a position larger, whichever way it points then."""
+    return max(0, abs(held + lots) - abs(held))
+
+
+def _prices(request: OrderRequest, instrument: Instrument) -> tuple[Fraction | None, Fraction | None]:
+    """Limit and stop as rounded."""
+    buys = request.side is Side.BUY
     limit = None if request.limit_price is None else on_grid(exact(request.limit_price), instrument, up=not buys)
     stop = None if request.stop_price is None else on_grid(exact(request.stop_price), instrument, up=buys)
-    return (request.symbol, request.side, request.kind, lots, limit, stop, request.trail_amount, request.trail_fraction)
+    return limit, stop
+
+
+def _likeness(request: OrderRequest, instrument: Instrument) -> tuple[object, ...]:
+    """What makes two orders the same: quantity and prices as rounded."""
+    lots, trails = to_lots(request.quantity, instrument), (request.trail_amount, request.trail_fraction)
+    return (request.symbol, request.side, request.kind, lots, *_prices(request, instrument), *trails)

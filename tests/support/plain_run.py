@@ -141,7 +141,8 @@ class Comparison:
         self.pairs("trade", self.of(Round), [one for one in kept if isinstance(one, Trade)], self.trade)
         changes = {one.time: one for one in kept if isinstance(one, RiskChanged)}  # the strictest of a step comes last
         self.pairs("state", self.of(Stricter), list(changes.values()), self.state)
-        self.pairs("charge", self.of(Charge), [one for one in kept if isinstance(one, Charged)], self.charge)
+        charged = sorted((one for one in kept if isinstance(one, Charged)), key=lambda one: (one.time, one.kind, one.symbol))
+        self.pairs("charge", sorted(self.of(Charge), key=lambda one: (one.time, one.kind, one.symbol)), charged, self.charge)
         asked = [one for one in self.of_asked() if one[2] == "cancel"]
         self.pairs("cancel", asked, [one for one in kept if isinstance(one, CancelAsked)], self.cancel)
         self.money()

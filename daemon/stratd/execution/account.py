@@ -405,14 +405,18 @@ class Account:
 
     # Along the log.
 
-    def open_window(self) -> int:
-        """A window of the strategy's thread begins. Returns the index of the event at which it must be stopped."""
+    def open_window(self, first: int = 0) -> int:
+        """A window of the strategy's thread begins, whose events from `first` on it is given.
+
+        Returns:
+            The index of the event at which it must be stopped.
+        """
         self._bind()
         if self.kill_asked:
             self._obey_kill_switch(self.cells.item(c.C_TIME))
         if self.silent:
             return self._events  # it is brought on when the strategy acts or looks, and at the window's end
-        return 0 if self.has_untold else self.advance(-c.NEVER, 0, ahead=True)
+        return first if self.has_untold else self.advance(-c.NEVER, first, ahead=True)
 
     def advance(self, time: int, first_event: int, *, ahead: bool) -> int:
         """Bring the account to `time`, and with `ahead` run on until the strategy must hear of something.
@@ -730,16 +734,21 @@ class Account:
         """
         assert self.journal is not None  # asked before
         self.sync(time)
-        self._told = self._final_records()  # of what is behind the last thing told, nothing is for telling
+        final = self._final_records()
+        while self._told < final and self.records.item(self._told, c.R_KIND) not in self._kinds:
+            self._told += 1
         self._hand_over()
+        # What has happened since the strategy's last event, and is still to be told, stays; a restart must tell it too.
+        untold = self.records[self._told : final].copy() if not self.silent else self.records[:0]
         cells = self.cells[: c.C_CELLS].copy()
-        cells[c.C_RECORDS] = cells[c.C_POINTS] = 0  # they are with the checkpoint
+        cells[c.C_RECORDS], cells[c.C_POINTS] = len(untold), 0
         values = {
             "strategy": dict(strategy_state),
             "entries": {str(symbol): count for symbol, count in entries.items()},
             "groups": self._groups or {},
             "refused": {str(reason): count for reason, count in (self.refused_before or {}).items()},
             "first_time": self.first_time,
+            "first_event": self.scorecard.first_time,
         }
         tables: list[NDArray[Any]] = [cells]
         for table, rows in (
@@ -750,6 +759,7 @@ class Account:
             (self.held, c.C_LOTS),
         ):
             tables.append(table[: int(cells[rows])])
+        tables.append(untold)
         return self.journal.commit(time, pack_state(values, tables))
 
     def resume(self, past: Past) -> tuple[dict[str, Any], dict[int, int]]:
@@ -765,14 +775,19 @@ class Account:
         self._activate(int(tables[0][c.C_TIME]), bind=False)
         self.cells[: c.C_CELLS] = tables[0]
         self.first_time = values["first_time"]
+        self.scorecard.first_time = values["first_event"]
         self._groups = dict(values["groups"])
         self.refused_before = {Refusal(reason): count for reason, count in values["refused"].items()}
-        for name, found in zip(("orders", "order_floats", "positions", "position_floats", "held"), tables[1:], strict=True):
+        names = ("orders", "order_floats", "positions", "position_floats", "held")
+        for name, found in zip(names, tables[1:-1], strict=True):
             table = getattr(self, name)
             while len(found) + 4 > len(table) // 2:
                 table = _grown(table)
             table[: len(found)] = found.view(table.dtype)
             setattr(self, name, table)
+        untold = tables[-1]
+        self.records: NDArray[np.int64] = np.zeros((max(len(self.records), 2 * len(untold)), c.R_COLUMNS), np.int64)
+        self.records[: len(untold)] = untold
         assert self._places is not None  # made with the tables
         for p in range(self.cells.item(c.C_POSITIONS)):
             symbol = self.positions.item(p, c.P_SYMBOL)

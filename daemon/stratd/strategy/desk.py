@@ -85,17 +85,21 @@ class Desk:
 
     # The window.
 
-    def begin_window(self, slots: list[int], rest: Iterator[int]) -> None:
-        """A window begins: `slots` are its events' numbers, `rest` the iterator over them that the thread uses."""
+    def begin_window(self, slots: list[int], rest: Iterator[int], first: int) -> None:
+        """A window begins.
+
+        Args:
+            slots: its events' numbers; `rest` is the iterator over them that the thread uses.
+            first: index of the first event that the strategy is given; those before it were handled before a restart.
+        """
         self._slots, self._rest = slots, rest
         self._planted = -1
         if self.account.active:
-            self._plant(self.account.open_window())
+            self._plant(self.account.open_window(first))
 
     def end_window(self, last_time: int) -> None:
-        """The thread is through the window's events, of which the last was at `last_time` (ignored where there was none)."""
-        if self._slots:
-            self._last_time = last_time
+        """The thread is through the window's events; the last that it has been given was at `last_time`."""
+        self._last_time = last_time
         if self.account.active:
             self.account.close_window()
 

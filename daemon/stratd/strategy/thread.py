@@ -120,6 +120,7 @@ class StrategyThread:
         self.last_event_ns = -1  # close time of the newest event that it was given
         self._gave_up = False  # quarantined for its errors: it is not to go on where it stopped
         self._past_until = -1
+        self._come_to = -1  # after a restart: how far it has come again
         self._saved: dict[str, Any] = {}
         self._moment = Moment()
         self._slots = context.slots()
@@ -259,20 +260,18 @@ class StrategyThread:
             context.advance(frame, subscription.last_end)
             if slots:
                 self._note_times(len(slots))
-            if self._past_until >= 0:
-                self._skip_past(slots)
+            first = self._skip_past(slots) if self._past_until >= 0 else 0
             rest = iter(slots)
             events = zip(rest, ends, strict=True)
             if self._desk is not None:
-                self._desk.begin_window(slots, rest)
+                self._desk.begin_window(slots, rest, first)
             undelivered = self._run_window(events)
             if self._abandoned:
                 subscription.cut_window(len(slots) - undelivered - sum(1 for _ in events))
                 return self.ended_by
             if self._desk is not None:
-                last_time = subscription.event_time.item(len(slots) - 1) if slots else -1
-                self._commit(last_time)
-                self._desk.end_window(last_time)
+                self._commit(self.last_event_ns)
+                self._desk.end_window(self.last_event_ns)
                 if self.account is not None and self.account.journal is not None and not self.account.journal.durable:
                     self.account.journal.flush()
             subscription.done()
@@ -399,7 +398,7 @@ class StrategyThread:
 
     def _note_times(self, events: int) -> None:
         times = self.subscription.event_time
-        self.last_event_ns = times.item(events - 1)
+        self.last_event_ns = max(self.last_event_ns, times.item(events - 1))
         if self.account is not None and self.account.scorecard.first_time < 0:
             self.account.scorecard.first_time = times.item(0)
 
@@ -417,7 +416,7 @@ class StrategyThread:
         assert self._desk is not None  # made with the account
         state, entries = self.account.resume(past)
         self._desk.take_entries(entries)
-        self._past_until = past.time
+        self._past_until = self.last_event_ns = past.time
         if how == "flatten":
             self.account.flatten()
             return
@@ -426,8 +425,13 @@ class StrategyThread:
         self._saved = state
         self.strategy.restore_state(state)
 
-    def _skip_past(self, slots: list[int]) -> None:
-        """Of a window's events, those that were handled before a restart are not notified again."""
+    @property
+    def awaits_ns(self) -> int:
+        """Up to when (close time, ns UTC) it had handled events before a restart, if it has not come there again; -1 else."""
+        return self._past_until if self._come_to < self._past_until else -1
+
+    def _skip_past(self, slots: list[int]) -> int:
+        """Of a window's events, those that were handled before a restart are not notified again. Returns how many they are."""
         times = self.subscription.event_time[: len(slots)]
         handled = int(np.searchsorted(times, self._past_until, side="right"))
         notified, bars = len(self._slots), len(self._market.intervals) + 2 * len(self._market.calendars)
@@ -439,6 +443,9 @@ class StrategyThread:
                 slots[i] = _SKIPPED
         if handled < len(slots):
             self._past_until = -1
+        elif handled:
+            self._come_to = times.item(handled - 1)
+        return handled
 
     def _commit(self, handled: int) -> None:
         """Where the session's journal is durable, what the strategy has decided is on the disk before anybody sees it.
@@ -452,11 +459,7 @@ class StrategyThread:
         if not account.journal.durable:
             return
         assert self._desk is not None  # made together
-        failure = account.commit(handled, self._state(), self._desk.entries)
-        if failure is not None and account.stopped_by is None:
-            account.stopped_by = failure
-            self._context.log.error("trading is halted: decisions cannot be recorded", reason=failure)
-            account.stop_trading(handled, BY_HALT, Refusal.JOURNAL)
+        self._halt_if(account.commit(handled, self._state(), self._desk.entries), handled)
 
     def _state(self) -> dict[str, Any]:
         """What the strategy wants to keep; what it kept last, if it cannot say."""
@@ -471,7 +474,7 @@ class StrategyThread:
     def _end_account(self) -> None:
         """The log has ended: the last fills are told, positions closed where the rules say so, and all of it is recorded."""
         account = self.account
-        if account is None or not account.active:
+        if account is None or not account.active or self.awaits_ns >= 0:
             return
         if self._abandoned and not self._gave_up:
             # In mid-step: a checkpoint here would lose the step's other events after a restart. Records are kept where nothing restarts.
@@ -479,16 +482,34 @@ class StrategyThread:
             if account.journal is not None and not account.journal.durable:
                 account.journal.flush()
             return
-        if self._log.complete and not self._gave_up:
+        if not self._log.complete and not self._gave_up:
+            # Stopped: what is not told yet comes before the next event, which the next run has.
+            self._record(self.last_event_ns)
+            return
+        if not self._gave_up:
             account.finish()
         self._moment.time = account.count(C_TIME)
         for event in account.untold():
             self._context._current = self._moment
             self._guard("on_fill", partial(self._context.events.publish, event))
         account.settle_all()
+        self._record(self._moment.time)
+
+    def _record(self, handled: int) -> None:
+        """Record all that is left, with a last checkpoint."""
+        account = self.account
+        assert account is not None  # asked before
+        assert self._desk is not None  # made together
         if account.journal is not None:
-            assert self._desk is not None  # made together
-            account.commit(self._moment.time, self._state(), self._desk.entries)
+            self._halt_if(account.commit(handled, self._state(), self._desk.entries), handled)
+
+    def _halt_if(self, failure: str | None, time: int) -> None:
+        """Trade no more if what was decided cannot be recorded."""
+        assert self.account is not None  # asked before
+        if failure is not None and self.account.stopped_by is None:
+            self.account.stopped_by = failure
+            self._context.log.error("trading is halted: decisions cannot be recorded", reason=failure)
+            self.account.stop_trading(time, BY_HALT, Refusal.JOURNAL)
 
     def _missing(self, k: int, interval: Interval, time: int, symbols: tuple[str, ...]) -> tuple[str, ...]:
         """Symbols that had a bucket to close at `time` and gave no bar, or whose bar was withheld from the strategy."""

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from stratd.core import kernel
-from stratd.core.clock import Clock, SystemClock, perf_ns
+from stratd.core.clock import Clock, SystemClock, perf_ns, utc_text
 from stratd.core.states import State
 from stratd.data.feed import HistoryFeed
 from stratd.data.processor import END_OF_FEED
@@ -114,7 +114,7 @@ class SystemManager:
                 self._write_signals(session, Path(self.options.signals_path))
             result = self._result(session, elapsed)
             if session.journal is not None:
-                session.journal.close(finished=result.stopped_by == END_OF_FEED)
+                session.journal.close(finished=result.stopped_by == END_OF_FEED and result.error is None)
             return result
         finally:
             kernel.stats.sealed = False
@@ -192,7 +192,7 @@ class SystemManager:
             ledger_hash=ledger.hexdigest(),
             strategies={thread.name: _strategy_result(thread, elapsed) for thread in threads},
             stopped_by="aborted" if self._abort.is_set() else processor.ended_by,
-            error=None if processor.error is None else f"{type(processor.error).__name__}: {processor.error}",
+            error=_error(session),
             notes=tuple(self._notes(session, quality)),
             quality={
                 symbol: {"present": found.present, "lost": found.lost, "quality": found.quality}
@@ -234,6 +234,25 @@ class SystemManager:
             notes += [f"strategy {thread.name}: indicator {where} raised {error}" for where, error in thread.indicator_errors()]
         notes += [f"{symbol}: no bars came" for symbol, found in quality.items() if not found.present]
         return notes
+
+
+def _error(session: Session) -> str | None:
+    """What ended the run, or kept a strategy from trading to its end; None where nothing did."""
+    error = session.processor.error
+    if error is not None:
+        return f"{type(error).__name__}: {error}"
+    awaiting = [thread for thread in session.strategies.threads if thread.awaits_ns >= 0]
+    if awaiting and session.processor.ended_by == END_OF_FEED:
+        return (
+            f"the feed ended before {utc_text(awaiting[0].awaits_ns)}, up to where strategy {awaiting[0].name} had come before the restart: "
+            "give the session the bars that it had, and run it again"
+        )
+    halted = [thread for thread in session.strategies.threads if thread.account is not None and thread.account.stopped_by]
+    if not halted:
+        return None
+    names = ", ".join(thread.name for thread in halted)
+    reason = halted[0].account.stopped_by if halted[0].account is not None else None
+    return f"trading was halted ({names}): {reason}"
 
 
 def _strategy_result(thread: StrategyThread, elapsed: float) -> StrategyResult:
