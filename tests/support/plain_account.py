@@ -125,10 +125,11 @@ class PlainAccount:
             bar = BarRow(order.symbol, time - MINUTE_NS, close, close, close, close, 0.0)
             match = BarMatch(self, bar, time, exact(order.instrument.lot))
             match.left = None
+        before = self.book.holdings[order.symbol].trip
         match.at_close(lambda one: one is order)
         order.decided_at = None
         trip = self.book.holdings[order.symbol].trip
-        if trip is not None and trip.entry_time == time and trip.first_bar == match.bar.open_time:
+        if trip is not None and trip is not before:
             trip.bars = 0  # it was not held before that bar had closed
 
     def finish(self) -> None:
@@ -180,7 +181,7 @@ class PlainAccount:
         if reasons:
             self.keep(Turned(self.now, request.symbol, request.side, request.quantity, frozenset(map(str, reasons))))
             return
-        self.risk.accept(self.now)
+        self.risk.accept(request, self.now, self.book.holdings[request.symbol].instrument)
         order = self.make(request)
         self.intend(order)
         wanted = ((OrderKind.STOP, request.stop_loss_price), (OrderKind.LIMIT, request.take_profit_price))

@@ -23,7 +23,7 @@ class PlainRisk:
         self.state = "active"
         self.highest = self.day_start = capital
         self.day = -1
-        self.accepted: list[int] = []  # times of orders that were let through
+        self.accepted: list[tuple[int, tuple[object, ...]]] = []  # time, what makes a duplicate
 
     # Before an order.
 
@@ -65,7 +65,7 @@ class PlainRisk:
         ):
             if limit is not None and counts and number > exact(limit):
                 found.add(reason)
-        found |= self._by_time(request, time, holding.instrument, working)
+        found |= self._by_time(request, time, holding.instrument)
         if limits.price_band_fraction is not None:
             for price in _prices(request, holding.instrument):
                 if price is not None and abs(price - last) > exact(limits.price_band_fraction) * last:
@@ -75,14 +75,13 @@ class PlainRisk:
             found.add(Refusal.BUYING_POWER)
         return found
 
-    def _by_time(self, request: OrderRequest, time: int, instrument: Instrument, working: Sequence[PlainOrder]) -> set[str]:
+    def _by_time(self, request: OrderRequest, time: int, instrument: Instrument) -> set[str]:
         found: set[str] = set()
         rate = self.limits.max_orders_per_minute
-        if rate is not None and sum(at // MINUTE_NS == time // MINUTE_NS for at in self.accepted) >= rate:
+        if rate is not None and sum(at // MINUTE_NS == time // MINUTE_NS for at, _ in self.accepted) >= rate:
             found.add(Refusal.ORDER_RATE)
         if self.limits.refuse_duplicates:
-            given = [one.request for one in working if one.created == time and one.parent is None]
-            if _likeness(request, instrument) in [_likeness(one, instrument) for one in given if one.symbol == request.symbol]:
+            if (time, _likeness(request, instrument)) in self.accepted:
                 found.add(Refusal.DUPLICATE)
         return found
 
@@ -95,8 +94,8 @@ class PlainRisk:
                 held += growth * exact(order.instrument.lot) * seen[order.symbol]
         return held + worth
 
-    def accept(self, time: int) -> None:
-        self.accepted.append(time)
+    def accept(self, request: OrderRequest, time: int, instrument: Instrument) -> None:
+        self.accepted.append((time, _likeness(request, instrument)))
 
     # While it runs.
 

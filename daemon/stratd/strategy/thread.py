@@ -493,7 +493,7 @@ class StrategyThread:
             self._context._current = self._moment
             self._guard("on_fill", partial(self._context.events.publish, event))
         account.settle_all()
-        self._record(self._moment.time)
+        self._record(self.last_event_ns)
 
     def _record(self, handled: int) -> None:
         """Record all that is left, with a last checkpoint."""
