@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -38,20 +38,43 @@ def often(value: Any, rarely: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(st.just(value), st.just(value), rarely)
 
 
+@dataclass(frozen=True)
+class Made:
+    """An instrument, the price that its bars begin at, and the steps that they go by: its ticks, if it has any."""
+
+    instrument: Instrument
+    start: int
+    step: float
+
+    def price(self, steps: float) -> float:
+        """As text would give it."""
+        return round(steps * self.step, 9)
+
+
+# Tick, step, first price in steps. Without a tick, steps are a power of two, so that equal prices are equal in float64 too.
+GRIDS = (
+    (0.01, 0.01, 1003),
+    (0.25, 0.25, 40),
+    (1.0, 1.0, 100),
+    (0.05, 0.05, 2000),
+    (0.0001, 0.0001, 11003),
+    (None, 0.015625, 640),
+    (1e-8, 1e-8, 123457),
+)
+
+
 @st.composite
-def instruments(draw: Draw, symbol: str) -> tuple[Instrument, int]:
-    """An instrument, and the price that its bars begin at, in ticks."""
-    tick, start = draw(st.sampled_from(((0.01, 1003), (0.25, 40), (1.0, 100), (0.05, 2000))))
-    lot = draw(often(1.0, st.sampled_from((0.1, 10.0))))
+def instruments(draw: Draw, symbol: str) -> Made:
+    tick, step, start = draw(st.sampled_from(GRIDS))
+    lot = draw(often(1.0, st.sampled_from((0.1, 10.0, 0.001))))
     least = 0.0 if draw(st.integers(0, 5)) < 5 else draw(st.sampled_from((20.0, 300.0)))
-    return Instrument(symbol, tick=tick, lot=lot, min_notional=least), start
+    return Made(Instrument(symbol, tick=tick, lot=lot, min_notional=least), start, step)
 
 
 @st.composite
-def bars_of(draw: Draw, instrument: Instrument, start: int, minutes: list[int]) -> list[BarRow]:
-    """Bars at some of these minutes. A price is a whole number of ticks, as text would give it."""
-    assert instrument.tick is not None
-    at, rows = start, []
+def bars_of(draw: Draw, made: Made, minutes: list[int]) -> list[BarRow]:
+    """Bars at some of these minutes."""
+    at, rows = made.start, []
     step = st.integers(-3, 3)
     for minute in minutes:
         if draw(st.integers(0, 7)) == 7:
@@ -61,8 +84,8 @@ def bars_of(draw: Draw, instrument: Instrument, start: int, minutes: list[int]) 
         high = max(opened, closed) + draw(st.integers(0, 3))
         low = min(opened, closed) - draw(st.integers(0, 3))
         volume = draw(st.sampled_from((100.0, 1000.0, 30.0, 7.0, 0.0)))
-        prices = [round(ticks * instrument.tick, 2) for ticks in (opened, high, low, closed)]
-        rows.append(BarRow(instrument.symbol, minute, *prices, volume))
+        opened_at, *rest = map(made.price, (opened, high, low, closed))
+        rows.append(BarRow(made.instrument.symbol, minute, opened_at, *rest, volume))
         at = closed
     return rows
 
@@ -141,17 +164,17 @@ def all_limits(draw: Draw) -> RiskLimits:
 
 
 @st.composite
-def requests(draw: Draw, made: list[tuple[Instrument, int]]) -> OrderRequest:
+def requests(draw: Draw, made: list[Made]) -> OrderRequest:
     """An order near the prices that its symbol trades at, sometimes between two ticks."""
-    instrument, start = draw(st.sampled_from(made))
-    assert instrument.tick is not None
+    one = draw(st.sampled_from(made))
+    instrument = one.instrument
     kind = draw(st.sampled_from(OrderKind))
     lots = draw(st.sampled_from((5.0, 1.0, 2.0, 3.0, 10.0, 10.0, 10.5, 0.5)))
     side = draw(st.sampled_from((Side.BUY, Side.SELL)))
 
     def price() -> float:
-        ticks = start + draw(st.integers(-6, 6)) + draw(often(0.0, st.sampled_from((0.5, 0.3))))
-        return round(max(1.0, ticks) * float(instrument.tick or 0), 4)
+        between = (0.5, 0.3) if instrument.tick is not None else (0.5, 0.25)
+        return round(max(1.0, one.start + draw(st.integers(-6, 6)) + draw(often(0.0, st.sampled_from(between)))) * one.step, 12)
 
     words: dict[str, Any] = {}
     if kind in (OrderKind.LIMIT, OrderKind.STOP_LIMIT):
@@ -160,7 +183,7 @@ def requests(draw: Draw, made: list[tuple[Instrument, int]]) -> OrderRequest:
         words["stop_price"] = price()
     if kind is OrderKind.TRAILING_STOP:
         if draw(st.booleans()):
-            words["trail_amount"] = round(draw(st.integers(1, 3)) * instrument.tick, 4)
+            words["trail_amount"] = one.price(draw(st.integers(1, 3)))
         else:
             words["trail_fraction"] = draw(st.sampled_from((0.01, 0.015)))
     forces = list(TimeInForce) if kind in (OrderKind.MARKET, OrderKind.LIMIT) else [TimeInForce.GTC, TimeInForce.DAY]
@@ -172,12 +195,12 @@ def requests(draw: Draw, made: list[tuple[Instrument, int]]) -> OrderRequest:
     elif group >= 2:
         words["stop_loss_price"] = price() if draw(st.booleans()) else None
         words["take_profit_price"] = price() if draw(st.booleans()) else None
-    quantity = round(lots * instrument.lot, 4)
+    quantity = round(lots * instrument.lot, 9)
     return OrderRequest(symbol=instrument.symbol, side=side, quantity=quantity, kind=kind, **words)
 
 
 @st.composite
-def actions(draw: Draw, made: list[tuple[Instrument, int]], amends: bool) -> Action:
+def actions(draw: Draw, made: list[Made], amends: bool) -> Action:
     what = draw(st.integers(0, 7 if amends else 6))
     if what <= 5:
         return Place(draw(requests(made)))
@@ -196,7 +219,7 @@ def cases(draw: Draw, most_minutes: int = 14, fill: FillRule | None = None) -> C
     of_tiny = [draw(st.integers(0, 4)) == 4 for _ in symbols]
     minutes = draw(minutes_of(most_minutes, days=not any(of_tiny)))
     made = [draw(instruments(symbol)) for symbol in symbols]
-    rows = [row for instrument, start in made for row in draw(bars_of(instrument, start, minutes))]
+    rows = [row for one in made for row in draw(bars_of(one, minutes))]
     rows.sort(key=lambda row: (row.open_time, symbols.index(row.symbol)))
     script = {draw(st.integers(0, 2 * len(minutes))): () for _ in range(draw(st.integers(1, 6)))}
     limits = draw(all_limits())
@@ -212,7 +235,7 @@ def cases(draw: Draw, most_minutes: int = 14, fill: FillRule | None = None) -> C
         listed=tuple(
             Listed(symbol, TINY, TINY_PHASES) if tiny else Listed(symbol) for symbol, tiny in zip(symbols, of_tiny, strict=True)
         ),
-        instruments=tuple(instrument for instrument, _ in made),
+        instruments=tuple(one.instrument for one in made),
         minutes=draw(st.sampled_from(((1,), (5,), (1, 5)))),
         rules=rules,
         limits=limits,

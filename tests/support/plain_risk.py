@@ -80,9 +80,8 @@ class PlainRisk:
         rate = self.limits.max_orders_per_minute
         if rate is not None and sum(at // MINUTE_NS == time // MINUTE_NS for at, _ in self.accepted) >= rate:
             found.add(Refusal.ORDER_RATE)
-        if self.limits.refuse_duplicates:
-            if (time, _likeness(request, instrument)) in self.accepted:
-                found.add(Refusal.DUPLICATE)
+        if self.limits.refuse_duplicates and (time, _likeness(request, instrument)) in self.accepted:
+            found.add(Refusal.DUPLICATE)
         return found
 
     def _needs(self, worth: Fraction, book: Book, seen: Mapping[str, Fraction], working: Sequence[PlainOrder]) -> Fraction:
