@@ -73,6 +73,19 @@ def kill_before_end() -> None:
     Journal.post = post  # type: ignore[method-assign]
 
 
+def kill_after_end() -> None:
+    """Die when it is recorded that the session has ended, before the journal is closed."""
+    given = Journal.post
+
+    def post(self: Journal, entries: Sequence[Entry]) -> int:
+        ticket = given(self, entries)
+        if entries[0].kind == ENDED and self.wait(ticket, 10.0):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ticket
+
+    Journal.post = post  # type: ignore[method-assign]
+
+
 def kill_at_post(number: int) -> None:
     """Die right before the journal is given its `number`-th group."""
     at_post(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
@@ -170,6 +183,7 @@ HOOKS = {
     one.__name__: one
     for one in (
         kill_before_end,
+        kill_after_end,
         kill_at_post,
         kill_at,
         report,

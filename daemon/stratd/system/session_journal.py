@@ -212,6 +212,8 @@ def _make_way(path: Path, durable: bool) -> None:
             "the backtest a directory of its own (--results-dir DIR)",
             path=str(path),
         )
+    if "session" in session and (session.get("durable") or durable):
+        _bring_together(path, session["session"])
     claim = Claim(path)
     claim.acquire()
     try:
@@ -226,8 +228,22 @@ def _make_way(path: Path, durable: bool) -> None:
 def _unlink(path: Path) -> None:
     """Remove a claimed journal. The mark in the lock's file goes first: with it, what a crash leaves here would count as damaged for ever."""
     os.truncate(lock_path(path), 0)
-    for ending in ("-wal", "-shm", "", ".lock"):
+    for ending in _BESIDE:
         path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def _bring_together(path: Path, session: str) -> None:
+    """Have all of a journal in one file. Its process may have been killed before it did that itself, and what is moved one after the other
+    must not need each other: a crash in between would leave half a journal.
+
+    Raises:
+        JournalError: it is being written or read, or is damaged.
+    """
+    with Journal(path, durable=True, session=session):
+        pass
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        raise JournalError("cannot be set aside while another program reads it; close that program", path=str(path))
 
 
 def _set_aside(path: Path) -> None:

@@ -14,6 +14,7 @@ from stratd.core.clock import SystemClock
 from stratd.errors import JournalError
 from stratd.execution.account_journal import (
     CHECKPOINT,
+    ENDED,
     POINTS,
     RECORDS,
     SESSION,
@@ -141,6 +142,43 @@ def test_open_journal_crash_while_it_was_set_aside_or_removed_begins_anew(
     found.close(finished=True)
     assert kinds(path)[0] == SESSION
     assert verify(path).ok
+
+
+class Crash(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("renames", range(4))
+def test_open_journal_crash_while_one_that_was_not_closed_is_set_aside_keeps_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    first = opened(tmp_path / "first")
+    for number in range(300):
+        first.journal.post([Entry("a", POINTS, number, bytes(160))])
+    assert first.journal.wait(first.journal.post([Entry("", ENDED, 0, b"")]), 10.0)
+    # What a process that is killed now leaves behind: most of it is in the log.
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    first.journal.close()
+    content = list(read_journal(first.journal.path))
+    rename, left = Path.rename, [None] * renames
+
+    def crash(path: Path, target: Path) -> Path:
+        if not left:
+            raise Crash
+        left.pop()
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", crash)
+        try:
+            opened(tmp_path / "second").close(finished=False)
+        except Crash:
+            pass
+    opened(tmp_path / "second").close(finished=False)
+    directory = tmp_path / "second" / "replay"
+    assert kinds(directory / "journal.sqlite3") == [SESSION]
+    assert list(read_journal(directory / "journal.1.sqlite3")) == content
+    assert not (directory / "journal.2.sqlite3").exists()
 
 
 def test_open_journal_batched_replaces_a_batched_one(tmp_path: Path) -> None:
