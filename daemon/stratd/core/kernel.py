@@ -202,7 +202,7 @@ def _fingerprint() -> str:
     package = Path(__file__).resolve().parent.parent
     for source in sorted(package.rglob("*.py")):
         text = source.read_bytes()
-        if b"@kernel(" in text or b"@operation\n" in text or source == Path(__file__).resolve():
+        if any(mark in text for mark in (b"@kernel(", b"@operation\n", b"Intrinsic(")):
             digest.update(str(source.relative_to(package)).encode() + b"\0" + text + b"\0")
     features = ",".join(f"{name}={on}" for name, on in sorted(llvm.get_host_cpu_features().items()))
     for part in (numba.__version__, platform.python_version(), llvm.get_host_cpu_name(), features):
@@ -246,35 +246,56 @@ def _build(target: Kernel) -> Callable[..., Any]:
 
         numba_config.CACHE_DIR = "" if directory is None else str(directory)
         function = target.function
-        helpers = {
-            name: value.load()
-            for name in _names(function.__code__)
-            if isinstance(value := function.__globals__.get(name), Kernel)
-        }
-        copy = types.FunctionType(
-            function.__code__, {**function.__globals__, **helpers}, function.__name__, function.__defaults__
-        )
         # The name becomes part of the cache file's name.
-        copy.__qualname__ = f"{function.__qualname__}_{_content(target)}"
-        copy.__module__ = function.__module__
+        name = f"{function.__qualname__}_{_content(target)}"
         start = perf_ns()
+        made = None if directory is None else _from_cache(target, numba, name)
         try:
-            if directory is None:
-                dispatcher, hits = target.compile(numba, copy, False)
-            else:
-                try:
-                    dispatcher, hits = target.compile(numba, copy, True)
-                except _CACHE_ERRORS as error:
-                    _say_uncached(directory, error)
-                    dispatcher, hits = target.compile(numba, copy, False)
+            if made is None:
+                copy = _copy(function, name, {one: helper.load() for one, helper in _helpers(function).items()})
+                if directory is None:
+                    made = target.compile(numba, copy, False)
+                else:
+                    try:
+                        made = target.compile(numba, copy, True)
+                    except _CACHE_ERRORS as error:
+                        _say_uncached(directory, error)
+                        made = target.compile(numba, copy, False)
         except numba.core.errors.NumbaError as error:
             raise KernelError(f"kernel {function.__module__}.{function.__name__} does not compile: {error}") from error
+        dispatcher, hits = made
         stats.loaded += hits
         stats.compiled += not hits
         stats.sealed_compilations += stats.sealed and not hits
         stats.seconds += (perf_ns() - start) / 1e9
         target._dispatcher = dispatcher
         return dispatcher
+
+
+def _from_cache(target: Kernel, numba: Any, name: str) -> tuple[Callable[..., Any], bool] | None:
+    """Have numba make a kernel without its helpers, each of which would take some 2 ms to load: what is cached contains them already.
+
+    Returns:
+        What `Kernel.compile` does; None where it does not go without them, because it is not cached.
+    """
+    try:
+        return target.compile(numba, _copy(target.function, name, {}), True)
+    except (numba.core.errors.NumbaError, *_CACHE_ERRORS):
+        return None
+
+
+def _copy(function: Callable[..., Any], name: str, helpers: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """A function under a name of its own, that sees its helpers compiled."""
+    copy = types.FunctionType(function.__code__, {**function.__globals__, **helpers}, function.__name__, function.__defaults__)
+    copy.__qualname__ = name
+    copy.__module__ = function.__module__
+    return copy
+
+
+def _helpers(function: Callable[..., Any]) -> dict[str, Kernel]:
+    """The kernels that a function calls, by the names that it has for them."""
+    found = {name: function.__globals__.get(name) for name in _names(function.__code__)}
+    return {name: value for name, value in found.items() if isinstance(value, Kernel)}
 
 
 def _say_uncached(directory: Path, error: Exception) -> None:

@@ -144,6 +144,9 @@ class EquityFold:
         self._equity.frombytes(equity[ends[has_points] - 1].astype(np.int64).tobytes())
 
     def _add_drawdown(self, times: NDArray[np.int64], equity: NDArray[np.int64]) -> None:
+        lowest, peak = int(equity.min()), self._peak
+        if equity.max() < peak and float(peak - lowest) / peak <= self._drawdown:
+            return  # most blocks: no new peak, so no recovery either, and no deeper fall
         peaks = np.maximum.accumulate(equity)
         np.maximum(peaks, self._peak, out=peaks)
         # The difference may exceed int64, where it wraps round; read as uint64 it is right again.

@@ -103,6 +103,18 @@ def test_load_another_helper_is_never_served_from_the_cache(cache: Path) -> None
     assert [Kernel(with_globals(outer, helper=helper), "f8(f8)")(10.0) for helper in helpers] == [21.0, 31.0]
 
 
+def test_load_from_the_cache_leaves_helpers_unloaded(cache: Path) -> None:
+    def outer(x: float) -> float:
+        return helper(x) + 1.0  # type: ignore[name-defined,no-any-return]  # noqa: F821
+
+    found = []
+    for _ in range(2):
+        inner = Kernel(with_globals(scaled, SCALE=2.0), "f8(f8)")
+        found.append((Kernel(with_globals(outer, helper=inner), "f8(f8)")(10.0), inner.is_loaded))
+
+    assert found == [(21.0, True), (21.0, False)]
+
+
 def test_load_helper_that_calls_another_function_is_never_served_from_the_cache(cache: Path) -> None:
     def down(x: float) -> float:
         return math.floor(x) * 1.0
