@@ -47,6 +47,7 @@ class PlainAccount:
         self.latency = round(exact(case.rules.latency_seconds) * 1_000_000_000)
         self.kept: list[PlainEvent] = []
         self.orders: list[PlainOrder] = []
+        self.risk.orders = self.orders
         self.given: list[int] = []  # ids in the strategy's hands
         self.untold: list[Filled] = []
         self.charged_day: int | None = None
@@ -181,7 +182,7 @@ class PlainAccount:
         if reasons:
             self.keep(Turned(self.now, request.symbol, request.side, request.quantity, frozenset(map(str, reasons))))
             return
-        self.risk.accept(request, self.now, self.book.holdings[request.symbol].instrument)
+        self.risk.accept(self.now)
         order = self.make(request)
         self.intend(order)
         wanted = ((OrderKind.STOP, request.stop_loss_price), (OrderKind.LIMIT, request.take_profit_price))
@@ -196,9 +197,8 @@ class PlainAccount:
                 self.intend(order.children[-1])
 
     def last_prices(self) -> dict[str, Fraction]:
-        """The last 1m close of what the account has traded, else the last close that the strategy can see."""
-        traded = {order.symbol for order in self.orders}
-        closes = {symbol: self.book.holdings[symbol].close for symbol in traded}
+        """The last 1m close of what the account has had an order for, else the last close that the strategy can see."""
+        closes = {symbol: self.book.holdings[symbol].close for symbol in self.touched}
         return {**self.seen, **{symbol: close for symbol, close in closes.items() if close is not None}}
 
     def make(self, request: OrderRequest, parent: PlainOrder | None = None) -> PlainOrder:
@@ -248,6 +248,8 @@ class PlainAccount:
             order.stop = stop if stop is not None else order.stop
             if quantity is not None:
                 order.lots = to_lots(quantity, order.instrument)
+                if order.rest <= 0:
+                    self.end(order, "cancelled", self.now)
 
         if self.latency:
             order.waiting.append((self.now + self.latency, change))
@@ -320,7 +322,9 @@ class PlainAccount:
         for ended in self.book.fill(order.symbol, order.sign * lots, price, fee, time, bar, entry.how == "open"):
             self.keep(ended)
         for child in order.children:
-            if child.works and child.entry is None:
+            if child.works and (child.entry is None or entry.phase != "open"):
+                is_first = child.entry is None or child.entry.bar != entry.bar
+                child.late = lots + (0 if is_first else child.late)
                 child.entry = entry
         if order.rest <= 0 and not self.may_grow(order):
             self.end(order, "filled", time)

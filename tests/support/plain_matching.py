@@ -36,7 +36,10 @@ class BarMatch:
         self.touch = self.rules.limit_fill is LimitFill.TOUCH
         self.optimistic = self.rules.intrabar is Intrabar.OPTIMISTIC
         self.open, self.close = exact(bar.open), exact(bar.close)
-        self.done: set[int] = set()  # orders that this bar has given all it gives them
+        self.done: set[tuple[int, bool]] = (
+            set()
+        )  # orders that this bar has given all it gives them; True: what they got in it, too
+        self.spare = 0  # lots that the phase is not for
         self.left: int | None = None  # lots that may still be filled
         if self.rules.participation is not None:
             self.left = floor(exact(self.rules.participation) * exact(bar.volume) / lot)
@@ -48,15 +51,19 @@ class BarMatch:
             self.at_open(order)
         phases = ("limits", "stops") if self.optimistic else ("stops", "limits")
         for phase in phases:
-            self.within(phase, lambda order: not self.is_late(order))
+            self.within(phase, late=False)
         for phase in phases:
-            self.within(phase, self.is_late)
+            self.within(phase, late=True)
 
     def each(self, chosen: Callable[[PlainOrder], bool]) -> Iterator[PlainOrder]:
         """Chosen orders that work, by age; those that join meanwhile, too."""
         last = 0
         while True:
-            after = [order for order in self.account.working(self.bar.symbol) if order.id > last and not order.is_held]
+            after = [
+                order
+                for order in self.account.working(self.bar.symbol)
+                if order.id > last and not order.is_held and order.rest > 0
+            ]
             order = min((order for order in after if chosen(order)), key=lambda order: order.id, default=None)
             if order is None:
                 return
@@ -72,14 +79,21 @@ class BarMatch:
         late = ("limits", "stops") if self.optimistic else ("limits",)
         return order.entry is not None and self.is_new(order) and order.entry.phase in late
 
-    def within(self, phase: str, chosen: Callable[[PlainOrder], bool]) -> None:
+    def within(self, phase: str, *, late: bool) -> None:
+        """A phase within the bar; `late` for phases 3 and 4, for what was given to children in the meantime."""
         self.phase = phase
-        for order in self.each(lambda order: chosen(order) and order.eligible <= self.bar.open_time):
-            if order.id in self.done:
+        for order in self.each(lambda order: order.eligible <= self.bar.open_time):
+            if (order.id, late) in self.done or (late and not self.is_late(order)):
                 continue
-            if self.is_new(order):
+            self.spare = 0
+            if not late and self.is_late(order):
+                self.spare = order.late
+                if order.rest <= order.late:
+                    continue
+            elif self.is_new(order):
                 self.child(order)
-            elif phase == "stops":
+                continue
+            if phase == "stops":
                 self.stops(order)
             else:
                 self.limits(order)
@@ -151,7 +165,7 @@ class BarMatch:
         at_open = entry.how == "open"
         if order.kind is OrderKind.STOP and self.phase == "stops":
             assert order.stop is not None
-            if order.reaches(entry.price, order.stop):
+            if order.reached or order.reaches(entry.price, order.stop):
                 order.reached = True
                 self.take(order, entry.price, "open" if at_open else "stop", slips=True)
                 return
@@ -171,7 +185,7 @@ class BarMatch:
 
     def at_close(self, chosen: Callable[[PlainOrder], bool]) -> None:
         """`fill: close`: market orders fill at the close."""
-        self.phase = "close"
+        self.phase, self.spare = "close", 0
         for order in self.each(lambda order: order.kind is OrderKind.MARKET and chosen(order)):
             self.take(order, self.close, "close", slips=True)
             if order.works and order.request.time_in_force in AT_ONCE:
@@ -179,7 +193,8 @@ class BarMatch:
 
     def take(self, order: PlainOrder, base: Fraction, how: str, *, slips: bool, is_maker: bool = False) -> None:
         """Fill as much as the bar and the position have left."""
-        lots = order.rest
+        lots = order.rest - self.spare
+        self.spare, spared = 0, self.spare
         if order.reduces:
             lots = min(lots, self.account.closable(order))
         wanted = lots
@@ -187,7 +202,7 @@ class BarMatch:
             lots = min(lots, self.left)
         if lots <= 0 or (order.request.time_in_force is TimeInForce.FOK and lots < wanted):
             return
-        self.done.add(order.id)
+        self.done |= {(order.id, False)} if spared else {(order.id, False), (order.id, True)}
         if self.left is not None:
             self.left -= lots
         time = self.bar.open_time if how == "open" else self.close_time

@@ -35,7 +35,8 @@ class PlainOrder:
         reached: whether its stop has been reached: it is a market order then, or a limit order.
         best: reference of a trailing stop; its `stop` is the level that follows.
         waiting: changes that wait for their time.
-        parent: the entry, for a bracket's child; children are held until `entry` says how it filled.
+        parent: the entry, for a bracket's child; children are held until `entry` says how it filled last.
+        late: lots that they got in the bar of that.
         decided_at: with `fill: close`, the close of the bar on which a market order was decided; None once that is past.
         passed_by: open time of the bar in which it was triggered and may not fill as a limit any more.
     """
@@ -55,6 +56,7 @@ class PlainOrder:
     parent: PlainOrder | None = None
     children: list[PlainOrder] = field(default_factory=list)
     entry: Entry | None = None
+    late: int = 0
     filled: int = 0
     taken: int = 0
     fills: int = 0

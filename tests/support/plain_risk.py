@@ -23,7 +23,8 @@ class PlainRisk:
         self.state = "active"
         self.highest = self.day_start = capital
         self.day = -1
-        self.accepted: list[tuple[int, tuple[object, ...]]] = []  # time, what makes a duplicate
+        self.accepted: list[int] = []  # times
+        self.orders: list[PlainOrder] = []
 
     # Before an order.
 
@@ -42,7 +43,12 @@ class PlainRisk:
             found.add(Refusal.NO_PRICE)
         against = max(0, -held * sign)  # lots of the position that it could take off
         reduce_only = request.reduce_only or (sign < 0 and not self.allow_short)
-        reduces = against > 0 and (reduce_only or lots <= against)
+        ahead = (
+            0
+            if reduce_only
+            else sum(one.rest for one in working if may_open(one) and (one.symbol, one.sign) == (request.symbol, sign))
+        )
+        reduces = against > 0 and (reduce_only or ahead + lots <= against)
         if self.state == "reducing" and not (reduces and lots):
             found.add(Refusal.REDUCING)
         if reduce_only and not against:
@@ -52,49 +58,50 @@ class PlainRisk:
         if request.symbol not in seen:
             return found
         lot, last = exact(holding.instrument.lot), seen[request.symbol]
-        after = held + sign * (min(lots, against) if reduce_only else lots)
+        after = held + sign * (ahead + lots)
         worth = lots * lot * last
         if worth < exact(holding.instrument.min_notional) and not (against and lots == against):
             found.add(Refusal.MIN_NOTIONAL)
-        grows = abs(after) > abs(held)
-        for limit, number, reason, counts in (
-            (limits.max_order_quantity, lots * lot, Refusal.ORDER_QUANTITY, True),
-            (limits.max_order_notional, worth, Refusal.ORDER_NOTIONAL, True),
-            (limits.max_position_quantity, abs(after) * lot, Refusal.POSITION_QUANTITY, grows),
-            (limits.max_position_notional, abs(after) * lot * last, Refusal.POSITION_NOTIONAL, grows),
+        for limit, number, reason in (
+            (limits.max_order_quantity, lots * lot, Refusal.ORDER_QUANTITY),
+            (limits.max_order_notional, worth, Refusal.ORDER_NOTIONAL),
+            (limits.max_position_quantity, abs(after) * lot, Refusal.POSITION_QUANTITY),
+            (limits.max_position_notional, abs(after) * lot * last, Refusal.POSITION_NOTIONAL),
         ):
-            if limit is not None and counts and number > exact(limit):
+            if limit is not None and not reduces and number > exact(limit):
                 found.add(reason)
-        found |= self._by_time(request, time, holding.instrument)
+        found |= self._by_time(request, time, holding.instrument, reduces)
         if limits.price_band_fraction is not None:
             for price in _prices(request, holding.instrument):
                 if price is not None and abs(price - last) > exact(limits.price_band_fraction) * last:
                     found.add(Refusal.PRICE_BAND)
-        growth = 0 if reduces else growth_of(held, sign * lots)
+        growth = 0 if reduces else growth_of(held, sign * (ahead + lots)) - growth_of(held, sign * ahead)
         if growth and self._needs(growth * lot * last, book, seen, working) > book.equity * self.leverage / MONEY:
             found.add(Refusal.BUYING_POWER)
         return found
 
-    def _by_time(self, request: OrderRequest, time: int, instrument: Instrument) -> set[str]:
+    def _by_time(self, request: OrderRequest, time: int, instrument: Instrument, reduces: bool) -> set[str]:
         found: set[str] = set()
         rate = self.limits.max_orders_per_minute
-        if rate is not None and sum(at // MINUTE_NS == time // MINUTE_NS for at, _ in self.accepted) >= rate:
+        if rate is not None and not reduces and sum(at // MINUTE_NS == time // MINUTE_NS for at in self.accepted) >= rate:
             found.add(Refusal.ORDER_RATE)
-        if self.limits.refuse_duplicates and (time, _likeness(request, instrument)) in self.accepted:
+        given = [order for order in self.orders if order.created == time and order.parent is None]
+        if self.limits.refuse_duplicates and any(_as_it_is(order) == _likeness(request, instrument) for order in given):
             found.add(Refusal.DUPLICATE)
         return found
 
     def _needs(self, worth: Fraction, book: Book, seen: Mapping[str, Fraction], working: Sequence[PlainOrder]) -> Fraction:
         held = sum((Fraction(abs(holding.value), MONEY) for holding in book.holdings.values()), Fraction(0))
-        for order in working:
-            holding = book.holdings[order.symbol]
-            if order.parent is None and not order.reduces:
-                growth = growth_of(holding.lots, order.sign * order.rest)
-                held += growth * exact(order.instrument.lot) * seen[order.symbol]
+        sides: dict[tuple[str, int], int] = {}
+        for order in filter(may_open, working):
+            sides[order.symbol, order.sign] = sides.get((order.symbol, order.sign), 0) + order.rest
+        for (symbol, sign), lots in sides.items():
+            holding = book.holdings[symbol]
+            held += growth_of(holding.lots, sign * lots) * exact(holding.instrument.lot) * seen[symbol]
         return held + worth
 
-    def accept(self, request: OrderRequest, time: int, instrument: Instrument) -> None:
-        self.accepted.append((time, _likeness(request, instrument)))
+    def accept(self, time: int) -> None:
+        self.accepted.append(time)
 
     # While it runs.
 
@@ -122,6 +129,11 @@ class PlainRisk:
         return True
 
 
+def may_open(order: PlainOrder) -> bool:
+    """Whether an order may open or enlarge a position."""
+    return order.parent is None and not order.reduces
+
+
 def growth_of(held: int, lots: int) -> int:
     """By how many lots a fill would make a position larger, whichever way it points then."""
     return max(0, abs(held + lots) - abs(held))
@@ -139,3 +151,19 @@ def _likeness(request: OrderRequest, instrument: Instrument) -> tuple[object, ..
     """What makes two orders the same: quantity and prices as rounded."""
     lots, trails = to_lots(request.quantity, instrument), (request.trail_amount, request.trail_fraction)
     return (request.symbol, request.side, request.kind, lots, *_prices(request, instrument), *trails)
+
+
+def _as_it_is(order: PlainOrder) -> tuple[object, ...]:
+    """The same of an order, with its amendments."""
+    request = order.request
+    stop = None if request.stop_price is None else order.stop
+    return (
+        request.symbol,
+        request.side,
+        request.kind,
+        order.lots,
+        order.limit,
+        stop,
+        request.trail_amount,
+        request.trail_fraction,
+    )

@@ -169,6 +169,10 @@ class Comparison:
     def quantity(self, symbol: str, lots: int, got: float) -> bool:
         return isclose(float(lots * self.lots[symbol]), got, rel_tol=1e-12)
 
+    def average(self, expected: Fraction, got: float, quantity: float) -> bool:
+        """An average price: as exact as the money that it was made of."""
+        return near(got, expected) or abs(float(expected) - got) * quantity * MONEY <= self.slack + 0.5
+
     def same(self, expected: int, got: float) -> bool:
         """Money."""
         return abs(expected - units(got)) <= self.slack
@@ -218,7 +222,8 @@ class Comparison:
             "side": (one.sign > 0) == (other.side == "buy"),
             "quantity": self.quantity(one.symbol, one.lots, other.quantity),
             "times": (one.entry_time, one.exit_time) == (other.entry_time, other.exit_time),
-            "prices": near(other.entry_price, one.entry_price) and near(other.exit_price, one.exit_price),
+            "prices": self.average(one.entry_price, other.entry_price, other.quantity)
+            and self.average(one.exit_price, other.exit_price, other.quantity),
             "pnl": self.same(one.pnl, other.pnl),
             "fees": self.same(one.fees, other.fees),
             "mae": self.same(one.mae, other.mae),
@@ -255,9 +260,9 @@ class Comparison:
             self.found.append(f"positions: plain {plain.positions}, engine {held}")
         for symbol in set(held) & set(plain.positions):
             lots, cost = plain.positions[symbol]
-            average = Fraction(cost, MONEY) / (lots * self.lots[symbol])
-            if not (self.quantity(symbol, lots, held[symbol].quantity) and near(held[symbol].average_price, average)):
-                self.found.append(f"position: plain {symbol} {lots} lots at {float(average)}, engine {held[symbol]}")
+            same = self.same(cost, held[symbol].average_price * held[symbol].quantity)
+            if not (self.quantity(symbol, lots, held[symbol].quantity) and same):
+                self.found.append(f"position: plain {symbol} {lots} lots for {cost}, engine {held[symbol]}")
         times, equity = self.account.points
         points = list(zip(times.tolist(), equity.tolist(), strict=True))
         same = [(one[0], self.same(one[1], other[1] / MONEY)) for one, other in zip(plain.points, points, strict=False)]

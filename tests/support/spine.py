@@ -17,6 +17,7 @@ from stratd.data.intake import RejectsFile
 from stratd.data.processor import DataProcessor
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import StreamSubscription
+from stratd.execution.account import load_kernels
 from stratd.execution.book import Book, BookRules, Member
 from stratd.execution.rules import AccountRules
 from stratd.execution.terms import TradingTerms
@@ -130,6 +131,7 @@ class Spine:
         policy = ThreadPolicy(keep_signals=True) if policy is None else policy
         trading = None
         if rules is not None:
+            load_kernels()  # as a session does, so that no strategy waits for a compiler
             trading = Trading(self.terms, rules, RiskLimits() if limits is None else limits, sizing, keep=True)
         made = StrategyThread(strategy, context, self.market, self.data, self.log, policy, trading)
         self.threads.append(made)

@@ -16,6 +16,7 @@ from stratd.errors import DataError
 from stratd.execution import stepping
 from stratd.execution.account_journal import AccountJournal, Past, pack_state, unpack_state
 from stratd.execution.costs import on_grid
+from stratd.execution.entry import EQUITY, LOTS, ROWS, TABLE_CELLS, advance_at, follow_at, note_addresses, stand_at, submit_at
 from stratd.execution.matching import end_order
 from stratd.execution.records import (
     END_REASONS,
@@ -49,7 +50,7 @@ from stratd.portfolio.ledger import new_record
 from stratd.portfolio.performance import Performance
 from stratd.portfolio.portfolio import Portfolio
 from stratd.portfolio.scorecard import Scorecard
-from stratd.risk.checks import REASONS, open_increase, tighten, whole_lots
+from stratd.risk.checks import REASONS, check_amendment, tighten, whole_lots
 from stratd.risk.limits import RiskLimits
 
 _KIND_CODES: Final = {kind: code for code, kind in enumerate(KINDS)}
@@ -65,17 +66,22 @@ _SIDES: Final = {1: Side.BUY, -1: Side.SELL}
 def load_kernels() -> None:
     """Load what accounts call, so that no order waits for a compiler."""
     for one in (
-        stepping.submit,
-        stepping.advance,
+        submit_at,
+        follow_at,
+        advance_at,
+        stand_at,
+        note_addresses,
         stepping.close_out,
+        stepping.mark_new,
         first_after,
         end_order,
         new_record,
-        open_increase,
+        check_amendment,
         whole_lots,
         on_grid,
         tighten,
         stepping.cancel_all,
+        stepping.drop_taken,
     ):
         one.load()
 
@@ -101,16 +107,23 @@ class Account:
         kept: what happened so far, if it is to be kept.
         scorecard: what the account's figures are made of.
         journal: where both are recorded; None where nothing is.
+        idle_steps: steps of the strategy up to its first order.
+        stopped_by: why nothing can be recorded any more; None while it can.
+        gave_up: why the strategy has ended before the log did, in words; it goes with the last checkpoint. "" while it has not.
     """
 
     __slots__ = (
+        "_addresses",
         "_advance",
         "_args",
         "_closed_by",
+        "_days",
         "_decoder",
         "_digest",
         "_events",
+        "_follow",
         "_groups",
+        "_idle_until",
         "_joined",
         "_keep",
         "_kinds",
@@ -120,6 +133,7 @@ class Account:
         "_places",
         "_rules",
         "_segment",
+        "_stand",
         "_submit",
         "_terms",
         "_told",
@@ -129,7 +143,9 @@ class Account:
         "cells",
         "event_points",
         "first_time",
+        "gave_up",
         "held",
+        "idle_steps",
         "journal",
         "kept_events",
         "kill_asked",
@@ -190,6 +206,7 @@ class Account:
         self.scorecard = Scorecard(round(rules.allocated_capital * MONEY), terms.day_starts(self._tradable))
         self.journal: AccountJournal | None = None
         self.stopped_by: str | None = None
+        self.gave_up = ""
         self.refused_before: dict[Refusal, int] | None = None
         self._digest: Any = None
         self._groups: dict[str, int] | None = None
@@ -199,6 +216,8 @@ class Account:
         self._events = 0
         self._args: tuple[Any, ...] = ()
         self.first_time = 0
+        self.idle_steps = 0
+        self._idle_until = -1
 
     # Orders.
 
@@ -228,7 +247,7 @@ class Account:
             self.rounded(symbol, request.stop_price, side > 0),
             _NAN if request.trail_amount is None else request.trail_amount,
             _NAN if request.trail_fraction is None else request.trail_fraction,
-            request.reduce_only,
+            c.REDUCES if request.reduce_only else 0,
             self._group(request.oco) if request.oco else 0,
             self._terms.day_end(symbol, time) if request.time_in_force is TimeInForce.DAY else c.NEVER,
             # A child's side is the other one: a stop that sells goes down, a limit that sells up.
@@ -251,7 +270,7 @@ class Account:
         stop: float,
         amount: float,
         fraction: float,
-        reduce_only: bool,
+        flags: int,
         group: int,
         expires: int,
         stop_loss: float,
@@ -261,12 +280,13 @@ class Account:
         last: float,
         last_is_now: bool,
     ) -> int | RiskRefused:
-        """`submit` in the kernels' terms: codes, NaN for prices that it has not, prices on the grid."""
+        """`submit` in the kernels' terms: codes, flags (REDUCES, CLEARS), NaN for prices that it has not, prices on the grid."""
         if not self.active:
             self._activate(time)
         places = self._places
         assert places is not None  # made with the tables
         p = places.get(symbol)
+        is_new = False
         if self.kill_asked:
             self._obey_kill_switch(time)
         if p is None or self.killed or self._closed_by is not None:
@@ -280,17 +300,34 @@ class Account:
             if reason is not None:
                 return self._refuse_at(reason, symbol, side, quantity, time)
             p = self._add_place(symbol, last, time)
+            is_new = True
         while True:
             number: int = self._submit(
-                *self._args, first_event, self._events, time, p, side, kind, tif, quantity, limit, stop, amount, fraction,
-                reduce_only, group, expires, stop_loss, take_profit, last, last_is_now,
+                self._addresses, first_event, time, p, side, kind, tif, quantity, limit, stop, amount, fraction, flags, group,
+                expires, stop_loss, take_profit, last, last_is_now,
             )  # fmt: skip
-            if number > 0:
-                return number
-            if number == 0:
-                reason = REASONS[self.cells.item(c.X_REFUSAL) - 1]
-                return self._refuse(reason)
+            if number >= 0:
+                break
             self._make_room()
+        if is_new:
+            self._mark(p, time)
+        return number or self._refuse(REASONS[self.cells.item(c.X_REFUSAL) - 1])
+
+    def follow(
+        self, symbol: int, side: int, quantity: float, time: int, first_event: int, last: float, last_is_now: bool
+    ) -> int | RiskRefused | None:
+        """`place` for what most signals come to, in one call of a kernel: a market order of `quantity` units (`side` 1 or -1) where nothing
+        is held, or one that leaves (`side` 0) what is held.
+
+        Returns:
+            As `place`; None where it is another case, and nothing has been done.
+        """
+        if not self.active or self.kill_asked or self.killed or self._closed_by is not None:
+            return None
+        number: int = self._follow(self._addresses, first_event, time, symbol, side, quantity, last, last_is_now)
+        if number > 0:
+            return number
+        return None if number else self._refuse(REASONS[self.cells.item(c.X_REFUSAL) - 1])
 
     def cancel(self, order_id: int, time: int) -> bool:
         """Ask for an order to be cancelled. False if it works no more."""
@@ -351,57 +388,54 @@ class Account:
         lots = (
             row[c.O_LOTS] if quantity is None else int(whole_lots(quantity, self.position_floats.item(row[c.O_PLACE], c.P_LOT)))
         )
-        if self.closed_by is not None:
-            return self._refuse(self.closed_by)
-        refusal = None if quantity is None else self._check_amendment(row, lots)
-        if refusal is not None:
-            return self._refuse(refusal)
         side = row[c.O_SIDE]
         limit = floats[c.O_LIMIT] if limit_price is None else self.rounded(symbol, limit_price, side < 0)
         stop = floats[c.O_STOP] if stop_price is None else self.rounded(symbol, stop_price, side > 0)
+        refusal = self.closed_by
+        if refusal is None and self._joined is not None and lots > row[c.O_LOTS]:
+            refusal = Refusal.BOOK  # it has decided on the lots that there were; more of them are another order
+        if refusal is None and (row[c.O_STATE] != c.HELD or quantity is not None):
+            code = check_amendment(
+                self.cells,
+                self.orders,
+                self.order_floats,
+                self.positions,
+                self.position_floats,
+                self._rules,
+                i,
+                lots,
+                limit,
+                stop,
+            )
+            refusal = REASONS[code - 1] if code else None
+        if refusal is not None:
+            given = row[c.O_LOTS] * self.position_floats.item(row[c.O_PLACE], c.P_LOT) if quantity is None else quantity
+            return self._refuse_at(refusal, symbol, side, given, time, order_id)
         latency = int(self._args[9][c.K_LATENCY_NS])
         at = self._record(c.AMEND, time, i)
         self.records[at, c.R_LOTS] = lots
         floats_at = self.records.view(np.float64)[at]
         floats_at[c.R_PRICE], floats_at[c.R_F1] = limit, stop
-        self.orders[i, c.O_AMEND_AT] = time + latency
-        self.orders[i, c.O_AMEND_LOTS] = -1 if quantity is None else lots
-        self.order_floats[i, c.O_AMEND_LIMIT], self.order_floats[i, c.O_AMEND_STOP] = limit, stop
+        if not latency or row[c.O_STATE] == c.WAITING:  # what waits for the book has not been sent
+            self.orders[i, c.O_LOTS] = lots
+            self.order_floats[i, c.O_LIMIT], self.order_floats[i, c.O_STOP] = limit, stop
+            if lots <= row[c.O_FILLED] and quantity is not None:
+                end_order(self.cells, self.orders, self.positions, self.records, i, c.CANCELLED, c.BY_STRATEGY, time)
+            return True
+        j = self.cells.item(c.C_ORDERS)
+        self.cells[c.C_ORDERS] = j + 1
+        self.orders[j], self.order_floats[j] = 0, _NAN
+        self.orders[j, c.O_ID], self.orders[j, c.O_PLACE], self.orders[j, c.O_STATE] = order_id, row[c.O_PLACE], c.CHANGING
+        self.orders[j, c.O_ELIGIBLE] = time + latency
+        self.orders[j, c.O_LOTS], self.orders[j, c.O_TAKEN] = -1 if quantity is None else lots, row[c.O_TAKEN]
+        self.orders[j, c.O_SIDE], self.orders[j, c.O_REDUCE] = side, row[c.O_REDUCE]
+        self.orders[j, c.O_MADE] = max(0, lots - row[c.O_LOTS])  # what it is to have more
+        if limit_price is not None:
+            self.order_floats[j, c.O_LIMIT] = limit
+        if stop_price is not None:
+            self.order_floats[j, c.O_STOP] = stop
+        self.orders[i, c.O_CHANGES] += 1
         return True
-
-    def _check_amendment(self, row: list[int], lots: int) -> Refusal | None:
-        """What is wrong with an order that becomes larger, or smaller than it has filled."""
-        if lots <= row[c.O_FILLED]:
-            return Refusal.ZERO_LOTS
-        if lots <= row[c.O_LOTS]:
-            return None
-        if self._joined is not None:
-            return Refusal.BOOK  # it has decided on the lots that there were; more of them are another order
-        state = self.trading_state
-        if state is not TradingState.ACTIVE:
-            return Refusal.HALTED if state is TradingState.HALTED else Refusal.REDUCING
-        p = row[c.O_PLACE]
-        lot, mark = self.position_floats.item(p, c.P_LOT), self.position_floats.item(p, c.P_MARK)
-        rules = self._args[9]
-        after = abs(self.positions.item(p, c.P_LOTS) + row[c.O_SIDE] * (lots - row[c.O_FILLED])) * lot
-        if lots * lot > rules[c.K_ORDER_QUANTITY]:
-            return Refusal.ORDER_QUANTITY
-        if lots * lot * mark > rules[c.K_ORDER_NOTIONAL]:
-            return Refusal.ORDER_NOTIONAL
-        if after > rules[c.K_POSITION_QUANTITY]:
-            return Refusal.POSITION_QUANTITY
-        if after * mark > rules[c.K_POSITION_NOTIONAL]:
-            return Refusal.POSITION_NOTIONAL
-        increase = (lots - row[c.O_LOTS]) * lot * mark * MONEY
-        gross = self.cells.item(c.C_GROSS) + open_increase(
-            self.cells, self.orders, self.order_floats, self.positions, self.position_floats
-        )
-        if (
-            not row[c.O_REDUCE]
-            and gross + increase > (self.cells.item(c.C_CASH) + self.cells.item(c.C_VALUE)) * rules[c.K_LEVERAGE]
-        ):
-            return Refusal.BUYING_POWER
-        return None
 
     # Along the log.
 
@@ -416,7 +450,14 @@ class Account:
             self._obey_kill_switch(self.cells.item(c.C_TIME))
         if self.silent:
             return self._events  # it is brought on when the strategy acts or looks, and at the window's end
-        return first if self.has_untold else self.advance(-c.NEVER, first, ahead=True)
+        if self.has_untold:
+            # Told before the next step. A window may begin in mid-step, and then the strategy goes through the rest of its step first.
+            return self.event_after(self.cells.item(c.C_TIME), first)
+        return self.advance(-c.NEVER, first, ahead=True)
+
+    def event_after(self, time: int, first_event: int) -> int:
+        """Index of the window's first event after `time`, from `first_event` on; the number of events if there is none."""
+        return int(first_after(self._args[20], first_event, self._events, time))
 
     def advance(self, time: int, first_event: int, *, ahead: bool) -> int:
         """Bring the account to `time`, and with `ahead` run on until the strategy must hear of something.
@@ -429,7 +470,7 @@ class Account:
         """
         while True:
             taken = self.cells.item(c.X_TAKEN)
-            self._advance(*self._args, first_event, self._events, time, ahead)
+            self._advance(self._addresses, first_event, time, ahead)
             if taken and not self.cells.item(c.X_TAKEN):
                 self._told = max(0, self._told - taken)
             if self.cells.item(c.X_STOPPED) != stepping.AT_ROOM or self.cells.item(c.X_AHEAD):
@@ -450,6 +491,21 @@ class Account:
         if self._keep or cells.item(c.C_POINTS) > _KEPT_POINTS or cells.item(c.C_RECORDS) - cells.item(c.X_TAKEN) > _KEPT_RECORDS:
             self._hand_over()
 
+    def pass_window(self) -> None:
+        """The strategy is through its window and has never given an order: only the window's steps count."""
+        *_, event_time, events, _ = self._window.account_window()
+        if events:
+            self._count_idle(event_time[:events])
+
+    def _count_idle(self, times: NDArray[np.int64]) -> None:
+        """Count the steps at these times, ascending, of which there may be several events."""
+        last = times.item(-1)
+        if last == self._idle_until:
+            return
+        first = int(times.item(0) != self._idle_until)
+        self.idle_steps += first if times.item(0) == last else first + int(np.count_nonzero(times[1:] != times[:-1]))
+        self._idle_until = last
+
     def untold(self) -> Iterator[Event]:
         """What the strategy wants to hear of and has not been told of."""
         end = self._final_records()
@@ -467,8 +523,10 @@ class Account:
 
     @property
     def has_news(self) -> bool:
-        """Whether something final has not been handed over."""
-        return self.active and self._final_records() > self.cells.item(c.X_TAKEN)
+        """Whether something final has not been handed over, or the journal wants to know how the strategy is in any case."""
+        if not self.active:
+            return False
+        return (self.journal is not None and self.journal.held) or self._final_records() > self.cells.item(c.X_TAKEN)
 
     def flatten(self) -> None:
         """After a restart: cancel everything, and close positions at their next open."""
@@ -482,6 +540,10 @@ class Account:
 
     def finish(self) -> None:
         """The session has ended: close positions where the rules say so."""
+        if self.active and self.cells.item(c.C_AT_CLOSE):
+            # Let through by the book when the last step was over: they fill at the close on which they were decided.
+            self._bind()
+            self.advance(c.NEVER, self._events, ahead=False)
         if not self.active or self.rules.at_end is not AtEnd.CLOSE:
             return
         time = self.cells.item(c.C_TIME)
@@ -611,15 +673,10 @@ class Account:
         """Where it stands in a symbol at the strategy's event at `time`: signed lots held, rows of orders, equity in currency."""
         if not self.active:
             return 0, 0, self.rules.allocated_capital
-        cells = self.cells
-        if cells.item(c.X_AHEAD) or cells.item(c.C_TIME) < time:
-            self.advance(time, self._events, ahead=False)
-        equity = (cells.item(c.C_CASH) + cells.item(c.C_VALUE)) / MONEY
-        p = self._places.get(symbol)  # type: ignore[union-attr]  # made with the tables
-        if p is None:
-            return 0, 0, equity
-        positions = self.positions
-        return positions.item(p, c.P_LOTS), positions.item(p, c.P_WORKING), equity
+        while not self._stand(self._addresses, symbol, time):
+            self._make_room()
+        item = self._addresses.item
+        return item(LOTS), item(ROWS), item(EQUITY) / MONEY
 
     def quantity(self, symbol: int, time: int) -> int:
         """Lots held of a symbol at the strategy's event at `time`, below zero for a short position."""
@@ -628,6 +685,24 @@ class Account:
             return 0
         self.sync(time)
         return self.positions.item(p, c.P_LOTS)
+
+    def entries(self, symbol: int) -> int:
+        """How many orders have made up the position that is held of a symbol, or may yet add to it."""
+        p = self._places.get(symbol) if self._places is not None else None
+        if p is None:
+            return 0
+        lots = self.positions.item(p, c.P_LOTS)
+        entered = self.positions.item(p, c.T_ENTRIES) if lots else 0
+        if not self.positions.item(p, c.P_WORKING):
+            return entered
+        return entered + sum(
+            1
+            for row in self.orders[: self.cells.item(c.C_ORDERS)].tolist()
+            if row[c.O_PLACE] == p
+            and row[c.O_STATE] <= c.PARTIAL
+            and not (row[c.O_PARENT] or row[c.O_REDUCE] or row[c.O_ENTERED])
+            and row[c.O_SIDE] * lots >= 0
+        )
 
     def entry_lots(self, symbol: int) -> int:
         """Signed lots that working orders without a parent may still add to or take off a position."""
@@ -707,9 +782,9 @@ class Account:
             last_time=last_time,
             equity=self.equity_units,
             fees=self.count(c.C_FEES),
-            turnover=self.count(c.C_TURNOVER),
+            turnover=self.count(c.C_TURNOVER) + c.TURNOVER_CARRY * self.count(c.C_TURNOVER_HIGH),
             held_steps=self.count(c.C_HELD_STEPS),
-            steps=self.count(c.C_STEPS),
+            steps=self.idle_steps + self.count(c.C_STEPS),
             days_per_year=self._terms.days_per_year(self._tradable),
         )
 
@@ -726,13 +801,15 @@ class Account:
 
     # Across a restart.
 
-    def commit(self, time: int, strategy_state: Mapping[str, Any], entries: Mapping[int, int]) -> str | None:
+    def commit(self, time: int, strategy_state: Mapping[str, Any]) -> str | None:
         """Record everything so far, with a checkpoint: the strategy has handled every event up to `time`, and been told everything.
 
         Returns:
             None, or why it is not durable: what was decided must not be acted on then.
         """
         assert self.journal is not None  # asked before
+        if self.journal.hold(strategy_state):
+            return None
         self.sync(time)
         final = self._final_records()
         while self._told < final and self.records.item(self._told, c.R_KIND) not in self._kinds:
@@ -744,11 +821,12 @@ class Account:
         cells[c.C_RECORDS], cells[c.C_POINTS] = len(untold), 0
         values = {
             "strategy": dict(strategy_state),
-            "entries": {str(symbol): count for symbol, count in entries.items()},
             "groups": self._groups or {},
             "refused": {str(reason): count for reason, count in (self.refused_before or {}).items()},
             "first_time": self.first_time,
             "first_event": self.scorecard.first_time,
+            "idle_steps": self.idle_steps,
+            "gave_up": self.gave_up,
         }
         tables: list[NDArray[Any]] = [cells]
         for table, rows in (
@@ -762,11 +840,11 @@ class Account:
         tables.append(untold)
         return self.journal.commit(time, pack_state(values, tables))
 
-    def resume(self, past: Past) -> tuple[dict[str, Any], dict[int, int]]:
+    def resume(self, past: Past) -> dict[str, Any]:
         """Take back what a journal knows.
 
         Returns:
-            The strategy's state, and its entries by symbol.
+            The strategy's state.
 
         Raises:
             JournalError: the checkpoint cannot be read.
@@ -776,6 +854,7 @@ class Account:
         self.cells[: c.C_CELLS] = tables[0]
         self.first_time = values["first_time"]
         self.scorecard.first_time = values["first_event"]
+        self.idle_steps = values["idle_steps"]
         self._groups = dict(values["groups"])
         self.refused_before = {Refusal(reason): count for reason, count in values["refused"].items()}
         names = ("orders", "order_floats", "positions", "position_floats", "held")
@@ -799,7 +878,7 @@ class Account:
         for points in past.points:
             self._take_points(points)
         self.journal = journal
-        return values["strategy"], {int(symbol): count for symbol, count in values["entries"].items()}
+        return dict(values["strategy"])
 
     def _activate(self, time: int, bind: bool = True) -> None:
         self.cells = np.zeros(c.CELLS, np.int64) if self._joined is None else self._joined[0]
@@ -823,16 +902,22 @@ class Account:
         self.place_of = np.full(len(self._terms.symbols), -1, np.int32)
         self._places = {}
         self._digest = hashlib.blake2b(digest_size=16)
-        days = self._terms.day_starts(self._tradable)
+        self._days = days = self._terms.day_starts(self._tradable)
         self.cells[c.C_DAY] = max(0, int(np.searchsorted(days, time - c.BAR_NS, side="right")) - 1)
         salt = zlib.crc32(self._name.encode())
         self._rules = self.rules.cells(self._limits, salt)
         self._obey_book()
         self._args = ()
-        self._submit, self._advance = stepping.submit.load(), stepping.advance.load()
+        self._addresses = np.zeros(TABLE_CELLS, np.int64)
+        self._submit, self._follow = submit_at.load(), follow_at.load()
+        self._advance, self._stand = advance_at.load(), stand_at.load()
         self.active = True
         if bind:
             self._bind()
+            *_, times, _, _ = self._window.account_window()
+            until = int(first_after(times, 0, self._events, time))
+            if until:
+                self._count_idle(times[:until])
             self.points_table[0] = time, capital
             self.cells[c.C_POINTS] = 1
 
@@ -852,20 +937,25 @@ class Account:
             more = np.zeros((needed if events < _KEPT_POINTS // 4 else max(needed, _KEPT_POINTS + events + 2), 2), np.int64)
             more[: len(self.points_table)] = self.points_table
             self.points_table = more
-        days = self._terms.day_starts(self._tradable)
         self._args = (
             self.cells, self.orders, self.order_floats, self.positions, self.position_floats, self.held, self.records,
-            self.records.view(np.float64), self.points_table, self._rules, self.place_of, self._own, days,
+            self.records.view(np.float64), self.points_table, self._rules, self.place_of, self._own, self._days,
             frame.ro_floats[0], frame.ro_counts[0], frame.base, segment.close_time, segment.stream, segment.row, published, event_time,
         )  # fmt: skip
+        # The kernels find them by their addresses; the tuple keeps them alive for as long as they are looked for there.
+        note_addresses(*self._args, events, self._addresses)
 
     def _make_room(self) -> None:
         """Take final records and points away, and let tables grow."""
         self._hand_over()
+        if not self.cells.item(c.X_AHEAD):
+            # At once, and not with the next advance: else the table would grow for rows that nobody needs any more.
+            self._told = max(0, self._told - self.cells.item(c.X_TAKEN))
+            stepping.drop_taken(self.cells, self.records, 0)
         orders = self.cells.item(c.C_ORDERS)
         if orders + 4 > len(self.orders) // 2:
             self.orders, self.order_floats = _grown(self.orders), _grown(self.order_floats)
-        if self.cells.item(c.C_LOTS) + len(self.orders) + 4 > len(self.held) // 2:
+        if self.cells.item(c.C_LOTS) + len(self.orders) + 8 > len(self.held) // 2:
             self.held = _grown(self.held)
         room = stepping.SLACK + stepping.RECORDS_EACH * (len(self.orders) // 2 + 4) + len(self.positions)
         if room > len(self.records) - self.cells.item(c.C_RECORDS) or len(self.records) < _BIG_RECORDS:
@@ -876,6 +966,10 @@ class Account:
             self._bind()
 
     def _room_for_one(self) -> None:
+        """Room for one more order, and for what may come of the orders that there are."""
+        orders = self.cells.item(c.C_ORDERS)
+        if orders + 4 > len(self.orders) // 2 or self.cells.item(c.C_LOTS) + 2 * orders + 8 > len(self.held) // 2:
+            self._make_room()
         if self.cells.item(c.C_RECORDS) + stepping.SLACK + stepping.RECORDS_EACH * (self.cells.item(c.C_ORDERS) + 2) > len(
             self.records
         ):
@@ -891,11 +985,17 @@ class Account:
         self.positions[p] = 0
         self.positions[p, c.P_SYMBOL] = symbol
         entry = self._terms.instruments[symbol]
-        self.position_floats[p] = last, entry.tick or 0.0, entry.lot, entry.min_notional
+        self.position_floats[p] = last, entry.tick or 0.0, entry.lot, entry.min_notional, 0.0, 0.0, 0.0
         self.place_of[symbol] = p
         assert self._places is not None  # made with the tables
         self._places[symbol] = p
         return p
+
+    def _mark(self, p: int, time: int) -> None:
+        floats, base, close_time, stream, row = (self._args[at] for at in (13, 15, 16, 17, 18))
+        stepping.mark_new(
+            self.cells, self.positions, self.position_floats, floats, base, close_time, stream, row, p, time
+        )  # fmt: skip
 
     def _shadow(self, cell: int) -> int:
         """A cell as of the strategy's event: the account may have run ahead."""
@@ -908,9 +1008,8 @@ class Account:
         """Give away the records and points that are final."""
         start, stop = self.cells.item(c.X_TAKEN), self._final_records() if self.silent else self._told
         if stop > start:
-            rows = self.records[start:stop].copy()
             self.cells[c.X_TAKEN] = stop
-            self._take_records(rows)
+            self._take_records(self.records[start:stop])  # nobody keeps them: they are moved and written over
         if not self.cells.item(c.X_AHEAD):
             self._drop_points()
 
@@ -927,13 +1026,12 @@ class Account:
     def _drop_points(self) -> None:
         count = self.cells.item(c.C_POINTS)
         if count:
-            points = self.points_table[:count].copy()
             self.cells[c.C_POINTS] = 0
-            self._take_points(points)
+            self._take_points(self.points_table[:count])
 
     def _take_points(self, points: NDArray[np.int64]) -> None:
         if self._keep:
-            self.event_points.append(points)
+            self.event_points.append(points.copy())
         self.scorecard.add_points(points)
         if self.journal is not None:
             self.journal.add_points(points)
@@ -944,12 +1042,13 @@ class Account:
         self.refused_before[reason] = self.refused_before.get(reason, 0) + 1
         return RiskRefused(reason)
 
-    def _refuse_at(self, reason: Refusal, symbol: int, side: int, quantity: float, time: int) -> RiskRefused:
-        """Refuse what never came to the checks, and record it."""
+    def _refuse_at(self, reason: Refusal, symbol: int, side: int, quantity: float, time: int, order_id: int = 0) -> RiskRefused:
+        """Refuse what never came to the checks, or the amendment of an order, and record it."""
         self.sync(time)
         self._room_for_one()
         at = int(new_record(self.cells, self.records, c.REFUSED))
         self.records[at, c.R_TIME], self.records[at, c.R_SYMBOL], self.records[at, c.R_SIDE] = time, symbol, side
+        self.records[at, c.R_ORDER] = order_id
         self.records[at, c.R_A] = 1 + REASONS.index(reason)
         self.records.view(np.float64)[at, c.R_F1] = quantity
         self.cells[c.C_REFUSED] += 1

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import structlog
@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from stratd.core.clock import utc_text
 from stratd.data.event_log import Segment
 from stratd.data.session_data import SessionData
+from stratd.errors import JournalError
 from stratd.execution import book_orders as b
 from stratd.execution.account import Account
+from stratd.execution.book_journal import BookJournal, Reader
+from stratd.execution.crossings import Crossings
 from stratd.execution.records import RISK_REASONS, TRADING_STATES
+from stratd.execution.session_past import pack_book
 from stratd.execution.terms import TradingTerms
 from stratd.model import MONEY, Refusal, TradingState
 from stratd.portfolio import cells as c
@@ -52,13 +56,6 @@ class BookRules:
     limits: RiskLimits = field(default_factory=RiskLimits)
 
 
-class Reader(Protocol):
-    """The part of a strategy's subscription that the book needs."""
-
-    detached: bool
-    """Whether nobody waits for the strategy any more: what is its own must be left alone."""
-
-
 @dataclass(frozen=True, slots=True)
 class Member:
     """A strategy of the book."""
@@ -66,6 +63,22 @@ class Member:
     name: str
     account: Account
     reader: Reader
+    """Once it is detached nobody waits for the strategy any more: what is its own must be left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A running limit has stopped the book: when (close time, ns UTC), which, to what state, and with what equity in units of money."""
+
+    state: int
+    reason: int
+    time: int
+    equity: int
+
+    @property
+    def words(self) -> str:
+        """What happened."""
+        return f"{TRADING_STATES[self.state]} since {utc_text(self.time)}: {RISK_REASONS[self.reason]}"
 
 
 class Book:
@@ -82,6 +95,10 @@ class Book:
     Attributes:
         positions: what strategies hold together.
         monitor: watches the running limits.
+        crossings: what they have settled between them.
+        strikes: the limits that were passed and not reset, in order.
+        settled: close time of the last step that was settled, ns UTC; -1 before the first.
+        journal: where the accounts and the book are recorded, if that is durable.
     """
 
     def __init__(
@@ -113,7 +130,13 @@ class Book:
         self._crossing = False  # there are orders that cross and have not filled
         self._market = np.zeros((64, b.M_COLUMNS), np.int64)
         self._prices = np.zeros(64)
-        self._changed_at: str | None = None
+        self.crossings = Crossings()
+        self.strikes: list[Strike] = []
+        self.settled = -1
+        self.journal: BookJournal | None = None
+        self._accounts = tuple(member.account for member in members)
+        self._until = -1  # steps up to here were settled before a restart
+        self._other_money = False  # the book is of other strategies, or has other capital, than before the restart
         self._changes, self._add_open, self._decide_on = b.changes.load(), b.add_open.load(), b.decide.load()
         self._gather, self._match = b.gather.load(), b.cross.load()
 
@@ -123,15 +146,28 @@ class Book:
         """Every strategy has handled the step of log entries [start, stop): called by the gate."""
         assert self._data is not None  # given in a session
         self.positions.mark(segment, start, stop, self._data.frame)
-        self.on_step(segment.close_time.item(stop - 1))
+        time = segment.close_time.item(stop - 1)
+        strikes = len(self.strikes)
+        if self.on_step(time) and self.journal is not None:
+            failure = self.journal.commit(time, self.packed, changed=len(self.strikes) > strikes)
+            if failure is not None:
+                self._stop_trading(failure, time)
 
-    def on_step(self, time: int) -> None:
-        """Settle the step that closes at `time`; its closes have been taken. What comes of it is visible from the next step on."""
+    def on_step(self, time: int) -> bool:
+        """Settle the step that closes at `time`; its closes have been taken. What comes of it is visible from the next step on.
+
+        Returns:
+            False if it was settled before a restart.
+        """
+        if self._until >= 0 and not self._wake(time):
+            return False
         changed = self._changes(self._table, self._seen, time)
         if changed == b.PAST:
-            return  # a strategy that goes on where a journal ended is not there yet: this was settled before the restart
+            return False  # a strategy that goes on where a journal ended is not there yet: this was settled before the restart
         if changed & b.FILLS:
             self._take_fills()
+            if self._crossing:
+                self.crossings.count(self._accounts)
         if not self.monitor.begun:
             self.monitor.begin(self._state_before())
         passed = self.monitor.watch(time)
@@ -141,6 +177,8 @@ class Book:
             self._decide(time)
         if self.rules.netting is Netting.INTERNAL and (self._crossing or changed & b.ORDERS):
             self._cross()
+        self.settled = time
+        return True
 
     def _take_fills(self) -> None:
         for number, member in enumerate(self._members):
@@ -157,7 +195,7 @@ class Book:
 
     def _impose(self, state: int, reason: int, time: int) -> None:
         """The book has passed a limit: so have all of its accounts."""
-        self._changed_at = f"{TRADING_STATES[state]} since {utc_text(time)}: {RISK_REASONS[reason]}"
+        self.strikes.append(Strike(state, reason, time, self.monitor.equity))
         self._log.error(
             "the book has passed a limit",
             limit=RISK_REASONS[reason],
@@ -211,8 +249,10 @@ class Book:
             cells, rows, floats, positions, _, _, rules = member.account.tables()
             count = self._gather(number, cells, rows, floats, positions, rules, self._market, self._prices, count)
         self._crossing = self._match(self._market, self._prices, count) > 0
-        for row in self._market[:count].tolist():
+        rows = self._market[:count].tolist()
+        for row in rows:
             self._members[row[b.M_MEMBER]].account.orders[row[b.M_ROW], c.O_CROSSED] = row[b.M_CROSSED]
+        self.crossings.mark(rows, self._accounts, c.O_ID)
 
     def _buying_power(self) -> int:
         """Equity of all strategies, each times its leverage, and what nobody was given, at the lowest of these."""
@@ -227,8 +267,90 @@ class Book:
         """Where an account's cells are: it may have run ahead of a strategy that was let go."""
         return c.C_CELLS if self._table.item(number, c.X_AHEAD) else 0
 
+    def _stop_trading(self, failure: str, time: int) -> None:
+        """What was decided cannot be recorded, so nothing more is."""
+        stopped = [one for one in self._members if one.account.stopped_by is None and not one.reader.detached]
+        if stopped:
+            self._log.error("trading is halted: decisions cannot be recorded", reason=failure)
+        for member in stopped:
+            member.account.stopped_by = failure
+            member.account.stop_trading(time, c.BY_HALT, Refusal.JOURNAL)
+
+    # Across a restart.
+
+    def packed(self) -> bytes:
+        """What a restart needs to go on after the last step that was settled."""
+        minute = [self._decisions.item(b.D_MINUTE), self._decisions.item(b.D_MINUTE_ORDERS)]
+        return pack_book(
+            {
+                "version": 1,
+                "monitor": self.monitor.save(),
+                "reserve": self.monitor.reserve,
+                "trades": {one.name: count for one, count in zip(self._members, self.monitor.trades, strict=True)},
+                "minute": minute,
+                "approved": self.approved,
+                "refused": {str(reason): count for reason, count in self.refusals.items()},
+                "crossed": self.crossed_lots(),
+                "crossed_notional": self.crossings.notional,
+                "strikes": [[one.state, one.reason, one.time, one.equity] for one in self.strikes],
+            }
+        )
+
+    def restore(self, saved: Mapping[str, Any], time: int) -> None:
+        """Go on where `packed` was called, after the step that closed at `time`. Steps up to there were settled, and are not again.
+
+        Raises:
+            JournalError: it was not saved by a book.
+        """
+        try:
+            trades = saved["trades"]
+            self.monitor.restore(saved["monitor"], [trades.get(one.name) for one in self._members])
+            self._decisions[[b.D_MINUTE, b.D_MINUTE_ORDERS]] = saved["minute"]
+            self._decisions[b.D_APPROVED] = saved["approved"]
+            for reason, count in saved["refused"].items():
+                self._refused[1 + REASONS.index(Refusal(reason))] = count
+            self.crossings.lots = {self._symbols.index(symbol): lots for symbol, lots in saved["crossed"].items()}
+            self.crossings.notional = saved["crossed_notional"]
+            self.strikes = [Strike(*one) for one in saved["strikes"]]
+            self._other_money = trades.keys() != {one.name for one in self._members} or saved["reserve"] != self.monitor.reserve
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise JournalError(
+                f"what the book goes on with cannot be read ({type(error).__name__}: {error}); run: stratd journal verify"
+            ) from error
+        self._until = self.settled = time
+        if self.rules.netting is Netting.INTERNAL:
+            # Orders are as they were at that time, also of those who have no checkpoint of it: if one had ended they would. So what
+            # crosses is the same; who has an older checkpoint has old marks.
+            self._cross()
+
+    def reset(self) -> None:
+        """A person lets the book trade again. The accounts that it had stopped are reset by themselves."""
+        self.monitor.reset()
+        self.strikes.clear()
+
+    def _wake(self, time: int) -> bool:
+        """A step after a restart. Returns whether it is to be settled: False while it was settled before."""
+        for strike in self.strikes:
+            if strike.time == time:
+                # Who had not traded has no checkpoint: nothing but this had happened to its account.
+                for member in self._members:
+                    if not member.account.active and not member.reader.detached:
+                        member.account.impose(strike.state, time)
+        if time < self._until:
+            return False
+        before, self._until = self._until, -1
+        self._take_fills()
+        if self._crossing:
+            self.crossings.count(self._accounts)
+        if self._other_money:
+            # A strategy has come or gone with its money, or the book's capital is another. Nobody has gained or lost that.
+            amount = self.monitor.measured() - self.monitor.equity
+            self._log.warning("the book has other money than before the restart", difference=amount / MONEY)
+            self.monitor.deposit(amount)
+        return time > before
+
     def _state_before(self) -> int:
-        """The state that the book had imposed before a restart."""
+        """The state that the book had imposed before a restart, where the journal says nothing of the book."""
         imposed = (self._table[:, c.C_SOLD_OUT] == c.BY_BOOK_RISK) & (self._table[:, c.C_STATE] > c.ACTIVE)
         return max(self._table[imposed, c.C_STATE].tolist(), default=c.ACTIVE)
 
@@ -244,6 +366,22 @@ class Book:
         """How many orders it has refused, by reason."""
         return {reason: count for reason, count in zip(REASONS, self._refused[1:].tolist(), strict=True) if count}
 
+    def final_equity(self) -> int:
+        """Money of the book when the session is over, in units: after what has filled or was closed at its end."""
+        self._take_fills()
+        if self._crossing:
+            self.crossings.count(self._accounts)
+        return self.monitor.measured()
+
+    @property
+    def approved(self) -> int:
+        """How many orders it has let through."""
+        return self._decisions.item(b.D_APPROVED)
+
+    def crossed_lots(self) -> dict[str, int]:
+        """Lots of each symbol that strategies have settled between them."""
+        return {self._symbols[symbol]: lots for symbol, lots in sorted(self.crossings.lots.items())}
+
     def net_positions(self) -> dict[str, int]:
         """Lots held of each symbol, over all strategies; without those that come to nothing."""
         return {symbol: lots for symbol, lots in zip(self._symbols, self.positions.net.tolist(), strict=True) if lots}
@@ -251,8 +389,8 @@ class Book:
     def notes(self) -> tuple[str, ...]:
         """What a person who reads a session's result should know."""
         notes = [GATED]
-        if self._changed_at is not None:
-            notes.append(f"the book is {self._changed_at}")
+        if self.strikes:
+            notes.append(f"the book is {self.strikes[-1].words}")
         refused = Counter(self.refusals)
         if refused:
             by_reason = ", ".join(f"{reason} {count}" for reason, count in refused.most_common())

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from stratd.core.kernel import kernel
-from stratd.execution.matching import end_order
+from stratd.execution.matching import clear_others, end_order
 from stratd.model import Refusal
 from stratd.portfolio.cells import (
     BAR_NS,
@@ -23,6 +23,7 @@ from stratd.portfolio.cells import (
     K_ALLOW_SHORT,
     K_BAND,
     K_FILL_CLOSE,
+    K_LATENCY_NS,
     K_ORDER_NOTIONAL,
     K_ORDER_QUANTITY,
     K_PARTICIPATION,
@@ -31,10 +32,11 @@ from stratd.portfolio.cells import (
     K_RATE,
     MARKET,
     NEVER,
-    O_AMEND_AT,
     O_AT,
     O_AT_CLOSE,
     O_CANCEL_AT,
+    O_CHANGES,
+    O_CLEARS,
     O_CREATED,
     O_ELIGIBLE,
     O_EXPIRE,
@@ -233,15 +235,15 @@ def decide(  # type: ignore[no-untyped-def]
             reason = ONLY_REDUCES
         elif allowed[s] == 0:
             reason = SYMBOL
-        elif lots * lot > limits[K_ORDER_QUANTITY] * (1.0 + 1e-12):
+        elif not reduces and lots * lot > limits[K_ORDER_QUANTITY] * (1.0 + 1e-12):
             reason = ORDER_QUANTITY
-        elif money(last, lots * lot) > limits[K_ORDER_NOTIONAL] * UNITS:
+        elif not reduces and money(last, lots * lot) > limits[K_ORDER_NOTIONAL] * UNITS:
             reason = ORDER_NOTIONAL
         elif not reduces and after > 0 and after * lot > limits[K_POSITION_QUANTITY] * (1.0 + 1e-12):
             reason = POSITION_QUANTITY
         elif not reduces and after > 0 and after * lot * last > limits[K_POSITION_NOTIONAL] * (1.0 + 1e-12):
             reason = POSITION_NOTIONAL
-        elif book[D_MINUTE] == minute and book[D_MINUTE_ORDERS] >= limits[K_RATE]:
+        elif not reduces and book[D_MINUTE] == minute and book[D_MINUTE_ORDERS] >= limits[K_RATE]:
             reason = ORDER_RATE
         elif outside(order_floats[i, O_LIMIT], last, limits[K_BAND]) or outside(order_floats[i, O_STOP], last, limits[K_BAND]):
             reason = PRICE_BAND
@@ -266,6 +268,9 @@ def decide(  # type: ignore[no-untyped-def]
             book[D_MINUTE_ORDERS] = 0
         book[D_MINUTE_ORDERS] += 1
         book[D_APPROVED] += 1
+        if orders[i, O_CLEARS] != 0:
+            orders[i, O_CLEARS] = 0
+            clear_others(cells, orders, positions, records, i, time, np.int64(rules[K_LATENCY_NS]))
     return refused
 
 
@@ -274,7 +279,7 @@ def certain(orders, positions, rules, i, count):  # type: ignore[no-untyped-def]
     """Lots of a market order that are certain to fill, all in one bar, whatever that bar is like."""
     if rules[K_PARTICIPATION] > 0.0 or orders[i, O_GROUP] > 0:
         return np.int64(0)
-    if orders[i, O_CANCEL_AT] != NEVER or orders[i, O_AMEND_AT] != NEVER:
+    if orders[i, O_CANCEL_AT] != NEVER or orders[i, O_CHANGES] != 0:
         return np.int64(0)
     left = orders[i, O_LOTS] - orders[i, O_FILLED]
     if not only_reduces(orders, rules, i):

@@ -18,14 +18,15 @@ from stratd.portfolio.cells import (
     BY_TIME_IN_FORCE,
     C_ENDED,
     C_ORDERS,
+    CANCEL,
     CANCELLED,
+    CHANGING,
     ENDED,
     FILL,
     FILLED,
     FOK,
     HELD,
     IOC,
-    K_ALLOW_SHORT,
     K_FIFO,
     K_FILL_CLOSE,
     K_OPTIMISTIC,
@@ -33,23 +34,21 @@ from stratd.portfolio.cells import (
     K_TOUCH,
     LIMIT,
     MARKET,
-    NEVER,
     O_ACTIVE,
-    O_AMEND_AT,
-    O_AMEND_LIMIT,
-    O_AMEND_LOTS,
-    O_AMEND_STOP,
     O_AMOUNT,
     O_AT,
     O_CANCEL_AT,
+    O_CHANGES,
     O_CROSSED,
     O_ELIGIBLE,
+    O_ENTERED,
     O_FILLED,
     O_FILLS,
     O_FRACTION,
     O_GROUP,
     O_ID,
     O_KIND,
+    O_LATE,
     O_LIMIT,
     O_LOTS,
     O_MADE,
@@ -60,10 +59,14 @@ from stratd.portfolio.cells import (
     O_REFERENCE,
     O_SEEN,
     O_SIDE,
+    O_SPARE,
     O_STATE,
     O_STOP,
+    O_TAKEN,
     O_TIF,
     O_TRIGGERED,
+    P_LEFT,
+    P_LEFT_TIME,
     P_LOT,
     P_LOTS,
     P_SYMBOL,
@@ -83,7 +86,9 @@ from stratd.portfolio.cells import (
     R_TIME,
     STOP,
     STOP_LIMIT,
+    T_ENTRIES,
     TRAILING,
+    WAITING,
     WORKING,
     X_LEFT,
 )
@@ -98,6 +103,10 @@ def end_one(cells, orders, positions, records, i, state, reason, time):  # type:
     """An order ends. Its row stays until the step is over."""
     orders[i, O_STATE] = state
     cells[C_ENDED] += 1
+    if orders[i, O_CHANGES] > 0:
+        for j in range(i + 1, cells[C_ORDERS]):
+            if orders[j, O_STATE] == CHANGING and orders[j, O_ID] == orders[i, O_ID]:
+                orders[j, O_STATE] = CANCELLED
     p = orders[i, O_PLACE]
     positions[p, P_WORKING] -= 1
     at = new_record(cells, records, ENDED)
@@ -113,14 +122,39 @@ def end_one(cells, orders, positions, records, i, state, reason, time):  # type:
 
 @kernel("void(i8[:], i8[:,:], i8[:,:], i8[:,:], i8, i8, i8, i8)")
 def end_order(cells, orders, positions, records, i, state, reason, time):  # type: ignore[no-untyped-def]
-    """An order ends, and with it the children that can get nothing any more."""
+    """An order ends, and with it the children that can get nothing any more, or have nothing to reduce."""
     end_one(cells, orders, positions, records, i, state, reason, time)
-    for j in range(cells[C_ORDERS]):
+    held = positions[orders[i, O_PLACE], P_LOTS]
+    for j in range(i + 1, cells[C_ORDERS]):
         if orders[j, O_PARENT] == orders[i, O_ID] and orders[j, O_STATE] <= PARTIAL:
             if orders[i, O_FILLED] == 0:
                 end_one(cells, orders, positions, records, j, CANCELLED, BY_PARENT, time)
             elif orders[j, O_LOTS] <= orders[j, O_FILLED]:
-                end_one(cells, orders, positions, records, j, CANCELLED, BY_OCO, time)
+                if orders[j, O_TAKEN] == 0:
+                    end_one(cells, orders, positions, records, j, FILLED, 0, time)
+                else:
+                    end_one(cells, orders, positions, records, j, CANCELLED, BY_OCO, time)
+            elif orders[j, O_SIDE] * held >= 0:
+                end_one(cells, orders, positions, records, j, CANCELLED, BY_NOTHING_LEFT, time)
+
+
+@kernel("void(i8[:], i8[:,:], i8[:,:], i8[:,:], i8, i8, i8)")
+def clear_others(cells, orders, positions, records, i, time, latency):  # type: ignore[no-untyped-def]
+    """Order `i` was let through at `time`: the other orders of its symbol are cancelled, or asked to be."""
+    for j in range(cells[C_ORDERS]):
+        if orders[j, O_PLACE] != orders[i, O_PLACE] or orders[j, O_STATE] > PARTIAL:
+            continue
+        if j == i or orders[j, O_PARENT] == orders[i, O_ID]:
+            continue
+        at = new_record(cells, records, CANCEL)
+        records[at, R_TIME] = time
+        records[at, R_ORDER] = orders[j, O_ID]
+        records[at, R_SYMBOL] = positions[orders[j, O_PLACE], P_SYMBOL]
+        records[at, R_SIDE] = orders[j, O_SIDE]
+        if latency > 0 and orders[j, O_STATE] != WAITING:
+            orders[j, O_CANCEL_AT] = min(orders[j, O_CANCEL_AT], time + latency)
+        else:
+            end_order(cells, orders, positions, records, j, CANCELLED, BY_STRATEGY, time)
 
 
 @kernel("b1(i8[:], ro i8[:,:], i8)")
@@ -147,22 +181,25 @@ def after_fill(  # type: ignore[no-untyped-def]
             orders[j, O_LOTS] += lots
             if orders[j, O_STATE] == HELD:
                 orders[j, O_STATE] = WORKING
-                orders[j, O_ACTIVE] = phase + 1
-                order_floats[j, O_AT] = base
+            elif phase == 0:
+                continue  # it works already, and the whole bar is still to come
+            orders[j, O_LATE] += lots
+            orders[j, O_ACTIVE] = phase + 1
+            order_floats[j, O_AT] = base
         elif group != 0 and orders[j, O_GROUP] == group:
             orders[j, O_LOTS] -= lots
+            orders[j, O_TAKEN] += lots
             if orders[j, O_LOTS] <= orders[j, O_FILLED] and not entry_works(cells, orders, j):
                 end_order(cells, orders, positions, records, j, CANCELLED, BY_OCO, time)
 
 
-@kernel("void(i8[:], i8[:,:], i8[:,:], i8[:,:], ro f8[:], i8, i8)")
-def drop_reducers(cells, orders, positions, records, rules, p, time):  # type: ignore[no-untyped-def]
+@kernel("void(i8[:], i8[:,:], i8[:,:], i8[:,:], i8, i8)")
+def drop_reducers(cells, orders, positions, records, p, time):  # type: ignore[no-untyped-def]
     """Cancel the orders of a position that may only reduce it and no longer can: they must not meet the next position."""
     for i in range(cells[C_ORDERS]):
         if orders[i, O_PLACE] != p or not WORKING <= orders[i, O_STATE] <= PARTIAL:
             continue
-        reduces = orders[i, O_REDUCE] != 0 or (orders[i, O_SIDE] < 0 and rules[K_ALLOW_SHORT] == 0.0)
-        if reduces and orders[i, O_SIDE] * positions[p, P_LOTS] >= 0 and not entry_works(cells, orders, i):
+        if orders[i, O_REDUCE] != 0 and orders[i, O_SIDE] * positions[p, P_LOTS] >= 0 and not entry_works(cells, orders, i):
             end_order(cells, orders, positions, records, i, CANCELLED, BY_NOTHING_LEFT, time)
 
 
@@ -196,11 +233,14 @@ def fill_order(  # type: ignore[no-untyped-def]
     """
     p = orders[i, O_PLACE]
     side = orders[i, O_SIDE]
-    wanted = orders[i, O_LOTS] - orders[i, O_FILLED]
+    wanted = orders[i, O_LOTS] - orders[i, O_FILLED] - orders[i, O_SPARE]
     lots = wanted
-    if orders[i, O_REDUCE] != 0 or (side < 0 and rules[K_ALLOW_SHORT] == 0.0):
+    may_grow = entry_works(cells, orders, i)
+    if orders[i, O_REDUCE] != 0:
         lots = min(lots, max(np.int64(0), -side * positions[p, P_LOTS]))
         if lots == 0:
+            if may_grow:
+                return
             end_order(cells, orders, positions, records, i, CANCELLED, BY_NOTHING_LEFT, time)
             return
     closes = lots < wanted
@@ -254,12 +294,17 @@ def fill_order(  # type: ignore[no-untyped-def]
             rules[K_FIFO] != 0.0,
         )  # fmt: skip
         records[at, R_D] = positions[p, P_LOTS]
+        if positions[p, P_LOTS] * side > 0 and orders[i, O_ENTERED] == 0:
+            orders[i, O_ENTERED] = 1
+            positions[p, T_ENTRIES] += 1
     after_fill(cells, orders, order_floats, positions, records, i, lots, base, phase, time)
-    if orders[i, O_FILLED] >= orders[i, O_LOTS]:
+    if may_grow:
+        pass  # its entry may yet give it more
+    elif orders[i, O_FILLED] >= orders[i, O_LOTS]:
         end_order(cells, orders, positions, records, i, FILLED, 0, time)
     elif closes and positions[p, P_LOTS] == 0:
         end_order(cells, orders, positions, records, i, CANCELLED, BY_NOTHING_LEFT, time)
-    drop_reducers(cells, orders, positions, records, rules, p, time)
+    drop_reducers(cells, orders, positions, records, p, time)
 
 
 @kernel("f8(ro i8[:,:], ro f8[:,:], ro f8[:,:], i8)")
@@ -285,24 +330,49 @@ def follow(orders, order_floats, i, price):  # type: ignore[no-untyped-def]
         order_floats[i, O_REFERENCE] = max(reference, price)
 
 
+@kernel("void(i8[:], i8[:,:], f8[:,:], i8[:,:], i8[:,:], i8, i8)")
+def change_order(cells, orders, order_floats, positions, records, change, time):  # type: ignore[no-untyped-def]
+    """An amendment has arrived: row `change` says what of its order changes."""
+    orders[change, O_STATE] = CANCELLED
+    cells[C_ENDED] += 1
+    i = change - 1
+    while orders[i, O_ID] != orders[change, O_ID] or orders[i, O_STATE] > PARTIAL:
+        i -= 1  # rows are in order of age, and with an order its amendments end
+    orders[i, O_CHANGES] -= 1
+    for column in (O_LIMIT, O_STOP):
+        if order_floats[change, column] == order_floats[change, column]:
+            order_floats[i, column] = order_floats[change, column]
+    if orders[change, O_LOTS] < 0:
+        return
+    # What its group has taken off it since the amendment was asked for is gone.
+    orders[i, O_LOTS] = orders[change, O_LOTS] - (orders[i, O_TAKEN] - orders[change, O_TAKEN])
+    if orders[i, O_LOTS] <= orders[i, O_FILLED]:
+        end_order(cells, orders, positions, records, i, CANCELLED, BY_STRATEGY, time)
+
+
 @kernel("void(i8[:], i8[:,:], f8[:,:], i8[:,:], i8[:,:], i8, i8, i8)")
 def begin_bar(cells, orders, order_floats, positions, records, p, open_time, time):  # type: ignore[no-untyped-def]
     """Cancellations and amendments that have reached the venue by the bar's open take effect."""
     for i in range(cells[C_ORDERS]):
-        if orders[i, O_PLACE] != p or orders[i, O_STATE] > PARTIAL:
+        if orders[i, O_PLACE] != p:
+            continue
+        if orders[i, O_STATE] == CHANGING and orders[i, O_ELIGIBLE] <= open_time:
+            change_order(cells, orders, order_floats, positions, records, i, time)
+        if orders[i, O_STATE] > PARTIAL:
             continue
         orders[i, O_ACTIVE] = 0
+        orders[i, O_LATE] = 0
+        orders[i, O_SPARE] = 0
         if orders[i, O_CANCEL_AT] <= open_time:
             end_order(cells, orders, positions, records, i, CANCELLED, BY_STRATEGY, time)
-        elif orders[i, O_AMEND_AT] <= open_time:
-            orders[i, O_AMEND_AT] = NEVER
-            order_floats[i, O_LIMIT] = order_floats[i, O_AMEND_LIMIT]
-            order_floats[i, O_STOP] = order_floats[i, O_AMEND_STOP]
-            if orders[i, O_AMEND_LOTS] < 0:
-                continue
-            orders[i, O_LOTS] = orders[i, O_AMEND_LOTS]
-            if orders[i, O_LOTS] <= orders[i, O_FILLED]:
-                end_order(cells, orders, positions, records, i, CANCELLED, BY_STRATEGY, time)
+
+
+@kernel("i8(ro f8[:], f8, f8)")
+def lots_of_bar(rules, volume, lot):  # type: ignore[no-untyped-def]
+    """Lots that a bar of this volume has for the account; -1: no bound."""
+    if rules[K_PARTICIPATION] > 0.0:
+        return np.int64(np.floor(rules[K_PARTICIPATION] * volume / lot + 1e-9))
+    return np.int64(-1)
 
 
 @kernel("void(i8[:], i8[:,:], f8[:,:], i8[:,:], f8[:,:], i8[:,:], i8[:,:], f8[:,:], ro f8[:], i8, f8, f8, f8, f8, f8, i8)")
@@ -327,9 +397,7 @@ def match_bar(  # type: ignore[no-untyped-def]
     """Match the orders of position p against a bar that closes at `time`."""
     open_time = time - BAR_NS
     begin_bar(cells, orders, order_floats, positions, records, p, open_time, time)
-    cells[X_LEFT] = -1
-    if rules[K_PARTICIPATION] > 0.0:
-        cells[X_LEFT] = np.int64(np.floor(rules[K_PARTICIPATION] * volume / position_floats[p, P_LOT] + 1e-9))
+    cells[X_LEFT] = lots_of_bar(rules, volume, position_floats[p, P_LOT])
     spread = high - low
     at_close = rules[K_FILL_CLOSE] != 0.0
     optimistic = rules[K_OPTIMISTIC] != 0.0
@@ -338,7 +406,8 @@ def match_bar(  # type: ignore[no-untyped-def]
     for i in range(count):
         if orders[i, O_PLACE] != p or not WORKING <= orders[i, O_STATE] <= PARTIAL or orders[i, O_ELIGIBLE] > open_time:
             continue
-        if orders[i, O_ACTIVE] != 0:  # activated just now: it comes in a later phase
+        # Activated just now: it comes in a later phase. Nothing open: a child of an entry that works.
+        if orders[i, O_ACTIVE] != 0 or orders[i, O_LOTS] <= orders[i, O_FILLED]:
             continue
         side = orders[i, O_SIDE]
         kind = orders[i, O_KIND]
@@ -381,21 +450,28 @@ def match_bar(  # type: ignore[no-untyped-def]
             active = orders[i, O_ACTIVE]
             if active == RESTS or orders[i, O_LOTS] <= orders[i, O_FILLED]:
                 continue
-            if phase <= 2:
-                if active > (1 if optimistic else 2):
+            late = active > (1 if optimistic else 2)
+            orders[i, O_SPARE] = 0
+            if phase <= 2 and late:
+                # What it was given in the meantime has phases 3 and 4; what it had before is as it was.
+                if orders[i, O_LOTS] - orders[i, O_FILLED] <= orders[i, O_LATE]:
                     continue
-            elif active < (2 if optimistic else 3):
+                orders[i, O_SPARE] = orders[i, O_LATE]
+                active = np.int64(0)
+            elif phase > 2 and not late:
                 continue
             side = orders[i, O_SIDE]
             kind = orders[i, O_KIND]
             best = low if side > 0 else high  # the bar's extreme that is best for the order
             worst = high if side > 0 else low
             if stops:
-                if orders[i, O_TRIGGERED] != 0 or kind not in (STOP, STOP_LIMIT, TRAILING):
+                # A child that was reached before is a market order: what it is given fills there and then.
+                is_market = kind == STOP and active > 0 and orders[i, O_TRIGGERED] != 0
+                if (orders[i, O_TRIGGERED] != 0 and not is_market) or kind not in (STOP, STOP_LIMIT, TRAILING):
                     continue
                 stop = order_floats[i, O_STOP]
                 base = np.nan
-                passed = active > 0 and side * (order_floats[i, O_AT] - stop) >= 0.0
+                passed = is_market or (active > 0 and side * (order_floats[i, O_AT] - stop) >= 0.0)
                 if passed:
                     base = order_floats[i, O_AT]
                 elif side * (worst - stop) >= 0.0 and not (optimistic and active >= 2 and side * (close - stop) < 0.0):
@@ -454,3 +530,5 @@ def match_bar(  # type: ignore[no-untyped-def]
                 )  # fmt: skip
                 if (orders[i, O_TIF] == IOC or orders[i, O_TIF] == FOK) and orders[i, O_STATE] <= PARTIAL:
                     end_order(cells, orders, positions, records, i, CANCELLED, BY_TIME_IN_FORCE, time)
+        positions[p, P_LEFT] = cells[X_LEFT]
+        positions[p, P_LEFT_TIME] = time

@@ -48,6 +48,7 @@ RISK_REASONS: Final = {
     c.BY_EXPOSURE: "exposure",
     c.BY_BOOK_RISK: "the book's risk",
     c.BY_PERSON: "a person",
+    c.BY_SIZE: "positions beyond what money can count (80,000,000,000)",
 }
 _SIDES: Final = {1: Side.BUY, -1: Side.SELL}
 

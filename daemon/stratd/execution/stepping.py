@@ -2,6 +2,7 @@
 
 `advance` is the only thing that moves an account. It first brings it to the strategy's own event, then runs ahead until something
 happens that the strategy must be told of; `submit` brings it to the event at which the strategy decided, and takes in the order.
+Python calls them by `entry.py`, which saves it to give twenty arrays to every call.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from stratd.core.kernel import kernel
-from stratd.execution.matching import AFTER_BAR, end_order, fill_order, match_bar
+from stratd.execution.matching import AFTER_BAR, clear_others, end_order, fill_order, lots_of_bar, match_bar
 from stratd.model import BarFlags
 from stratd.portfolio.cells import (
     BAR_NS,
     BY_HALT,
+    BY_SIZE,
     BY_TIME_IN_FORCE,
     C_AT_CLOSE,
     C_CASH,
@@ -43,12 +45,15 @@ from stratd.portfolio.cells import (
     C_TIME,
     C_VALUE,
     CANCELLED,
+    CHANGING,
+    CLEARS,
     DAY_NS,
     EXPIRED,
     GTC,
     HELD,
     INTENT,
     IOC,
+    K_ALLOW_SHORT,
     K_BOOK,
     K_CONSECUTIVE,
     K_CONSECUTIVE_STATE,
@@ -63,11 +68,11 @@ from stratd.portfolio.cells import (
     LIMIT,
     MARKET,
     NEVER,
-    O_AMEND_AT,
     O_AMOUNT,
     O_AT,
     O_AT_CLOSE,
     O_CANCEL_AT,
+    O_CLEARS,
     O_COLUMNS,
     O_CREATED,
     O_ELIGIBLE,
@@ -85,13 +90,17 @@ from stratd.portfolio.cells import (
     O_REFERENCE,
     O_ROLE,
     O_SIDE,
+    O_SPREAD,
     O_STATE,
     O_STOP,
     O_TIF,
     P_COST,
+    P_LEFT,
+    P_LEFT_TIME,
     P_LOT,
     P_LOTS,
     P_MARK,
+    P_SPREAD,
     P_SYMBOL,
     P_VALUE,
     P_WORKING,
@@ -112,6 +121,7 @@ from stratd.portfolio.cells import (
     R_SIDE,
     R_SYMBOL,
     R_TIME,
+    REDUCES,
     REFUSED,
     STATE_HALTED,
     STOP,
@@ -145,6 +155,7 @@ RECORDS_EACH = 10  # of one order in one step, at most, with its children, trade
 SLACK = 32
 FIRST_HORIZON = 512
 _ANY_TIME = 2**62
+COUNTABLE = 8_000_000_000_000_000_000  # units of money, of all positions: int64 ends a little above
 
 
 @kernel("void(i8[:], i8[:,:], f8[:,:], i8[:,:], f8[:,:], i8[:,:], i8)")
@@ -185,14 +196,15 @@ def compact(cells, orders, order_floats):  # type: ignore[no-untyped-def]
     cells[C_EXPIRE] = NEVER
     kept = 0
     for i in range(cells[C_ORDERS]):
-        if orders[i, O_STATE] > PARTIAL:
+        if orders[i, O_STATE] > PARTIAL and orders[i, O_STATE] != CHANGING:
             continue
         if kept != i:
             for c in range(O_COLUMNS):
                 orders[kept, c] = orders[i, c]
             for c in range(O_FLOATS):
                 order_floats[kept, c] = order_floats[i, c]
-        cells[C_EXPIRE] = min(cells[C_EXPIRE], orders[kept, O_EXPIRE])
+        if orders[kept, O_STATE] <= PARTIAL:
+            cells[C_EXPIRE] = min(cells[C_EXPIRE], orders[kept, O_EXPIRE])
         kept += 1
     cells[C_ORDERS] = kept
 
@@ -221,7 +233,7 @@ def short_of_room(cells, positions, held, records, points):  # type: ignore[no-u
     room = SLACK + RECORDS_EACH * (cells[C_ORDERS] + 1) + cells[C_POSITIONS]
     return (
         cells[C_RECORDS] + room > records.shape[0]
-        or cells[C_LOTS] + cells[C_ORDERS] + 1 > held.shape[0] // 2
+        or cells[C_LOTS] + 2 * cells[C_ORDERS] + 1 > held.shape[0] // 2
         or cells[C_POINTS] >= points.shape[0]
     )
 
@@ -232,14 +244,16 @@ def fill_at_close(  # type: ignore[no-untyped-def]
 ):
     """Fill the orders that wait for the close on which they were decided (`fill: close`)."""
     cells[C_AT_CLOSE] = 0
-    cells[X_LEFT] = -1
     for i in range(cells[C_ORDERS]):
         if orders[i, O_AT_CLOSE] != 0 and WORKING <= orders[i, O_STATE] <= PARTIAL:
             orders[i, O_AT_CLOSE] = 0
+            p = orders[i, O_PLACE]
+            cells[X_LEFT] = positions[p, P_LEFT] if positions[p, P_LEFT_TIME] == orders[i, O_CREATED] else -1
             fill_order(
                 cells, orders, order_floats, positions, position_floats, held, records, record_floats, rules,
-                i, order_floats[i, O_AT], 1, False, orders[i, O_CREATED], AFTER_BAR, 0.0,
+                i, order_floats[i, O_AT], 1, False, orders[i, O_CREATED], AFTER_BAR, order_floats[i, O_SPREAD],
             )  # fmt: skip
+            positions[p, P_LEFT] = cells[X_LEFT]
             if orders[i, O_STATE] <= PARTIAL and orders[i, O_TIF] >= IOC:
                 end_order(cells, orders, positions, records, i, CANCELLED, BY_TIME_IN_FORCE, orders[i, O_CREATED])
 
@@ -301,7 +315,7 @@ def step_through(  # type: ignore[no-untyped-def]
             return
         if (
             cells[C_RECORDS] + room > records.shape[0]
-            or cells[C_LOTS] + cells[C_ORDERS] + 1 > held.shape[0] // 2
+            or cells[C_LOTS] + 2 * cells[C_ORDERS] + 1 > held.shape[0] // 2
             or cells[C_POINTS] >= points.shape[0]
         ):
             cells[X_STOPPED] = AT_ROOM
@@ -324,7 +338,11 @@ def step_through(  # type: ignore[no-untyped-def]
             is_own = is_own or own[st] != 0
             if st < symbols and place_of[st] >= 0:
                 p = place_of[st]
-                if busy and open_time >= (cells[C_CHARGED] + 1) * DAY_NS:
+                if (
+                    open_time >= (cells[C_CHARGED] + 1) * DAY_NS
+                    and busy
+                    and (positions[p, P_LOTS] != 0 or positions[p, P_WORKING] > 0)
+                ):
                     charge_days(cells, positions, records, rules, open_time // DAY_NS, time)
                 r = row[at] - base[0, st]
                 close = floats[3, st, r]
@@ -334,6 +352,7 @@ def step_through(  # type: ignore[no-untyped-def]
                         floats[0, st, r], floats[1, st, r], floats[2, st, r], close, floats[4, st, r], time,
                     )  # fmt: skip
                 position_floats[p, P_MARK] = close
+                position_floats[p, P_SPREAD] = floats[1, st, r] - floats[2, st, r]
                 lots = positions[p, P_LOTS]
                 if lots != 0:
                     # The bar has closed: value the position there, and note how far the trade has been.
@@ -364,6 +383,8 @@ def step_through(  # type: ignore[no-untyped-def]
                 cells[C_STATE], equity, cells[C_PEAK], cells[C_DAY_START], cells[C_LOSSES], cells[C_GROSS], daily, daily_state,
                 drawdown, drawdown_state, consecutive, consecutive_state, exposure, exposure_state,
             )  # fmt: skip
+            if not 0 <= cells[C_GROSS] <= COUNTABLE and cells[C_STATE] != STATE_HALTED:
+                code = np.int64(16 * STATE_HALTED + BY_SIZE)
             if code != 0:
                 tighten(cells, records, code // 16, code % 16, time)
                 if cells[C_STATE] == STATE_HALTED:
@@ -402,7 +423,7 @@ def close_out(  # type: ignore[no-untyped-def]
     cells[X_LEFT] = -1
     fill_order(
         cells, orders, order_floats, positions, position_floats, held, records, record_floats, rules,
-        i, last, 1, False, time, AFTER_BAR, 0.0,
+        i, last, 1, False, time, AFTER_BAR, position_floats[p, P_SPREAD],
     )  # fmt: skip
     compact(cells, orders, order_floats)
 
@@ -446,13 +467,13 @@ def drop_taken(cells, records, ahead):  # type: ignore[no-untyped-def]
     cells[X_TAKEN] = 0
 
 
-_MARKET_ARGUMENTS = (
+MARKET_ARGUMENTS = (
     "i8[:], i8[:,:], f8[:,:], i8[:,:], f8[:,:], i8[:,:], i8[:,:], f8[:,:], i8[:,:], ro f8[:], ro i4[:], ro u1[:], ro i8[:],"
     " ro f8[:,:,:], ro i4[:,:,:], ro i8[:,:], ro i8[:], ro i4[:], ro i8[:], i8, ro i8[:]"
 )
 
 
-@kernel(f"void({_MARKET_ARGUMENTS}, i8, i8, i8, b1)")
+@kernel(f"void({MARKET_ARGUMENTS}, i8, i8, i8, b1)")
 def advance(  # type: ignore[no-untyped-def]
     cells,
     orders,
@@ -486,7 +507,8 @@ def advance(  # type: ignore[no-untyped-def]
         event_time: int64, close times of the strategy's events in this window; from `first_event` to `events` they are to come.
     """
     if cells[X_AHEAD] != 0:
-        if cells[C_TIME] > limit_time:
+        # What filled at a close that the strategy has not gone past is before its time too.
+        if cells[C_TIME] + cells[C_FILLED] > limit_time:
             keep_copy(cells, orders, order_floats, positions, position_floats, held, 1)
         cells[X_AHEAD] = 0
     drop_taken(cells, records, 0)
@@ -562,7 +584,6 @@ def add_order(  # type: ignore[no-untyped-def]
     orders[i, O_ELIGIBLE] = eligible
     orders[i, O_EXPIRE] = expires
     orders[i, O_CANCEL_AT] = NEVER
-    orders[i, O_AMEND_AT] = NEVER
     order_floats[i, O_LIMIT] = limit
     order_floats[i, O_STOP] = stop
     order_floats[i, O_AMOUNT] = amount
@@ -600,7 +621,77 @@ def record_intent(cells, orders, order_floats, positions, records, record_floats
     record_floats[at, R_F4] = last
 
 
-@kernel(f"i8({_MARKET_ARGUMENTS}, i8, i8, i8, i8, i8, i8, i8, f8, f8, f8, f8, f8, i8, i8, i8, f8, f8, f8, b1)")
+@kernel("void(i8[:], ro i8[:,:], f8[:,:], ro f8[:,:,:], ro i8[:,:], ro i8[:], ro i4[:], ro i8[:], i8, i8)")
+def mark_new(cells, positions, position_floats, floats, base, close_time, stream, row, p, time):  # type: ignore[no-untyped-def]
+    """A symbol for which there was no order before is followed from the step at `time` on: it is marked at that step's close, if it has one."""
+    at = cells[C_CURSOR] - 1
+    while at >= 0 and close_time[at] == time:
+        if stream[at] == positions[p, P_SYMBOL]:
+            position_floats[p, P_MARK] = floats[3, stream[at], row[at] - base[0, stream[at]]]
+            return
+        at -= 1
+
+
+@kernel("f8(i8[:], i8[:,:], f8[:,:], ro f8[:], ro f8[:,:,:], ro i8[:,:], ro i8[:], ro i4[:], ro i8[:], i8, i8)")
+def look_at_bar(cells, positions, position_floats, rules, floats, base, close_time, stream, row, p, time):  # type: ignore[no-untyped-def]
+    """The 1m bar that closed at `time`, for an order that fills at its close: high - low, and into `P_LEFT` the lots that it has left.
+
+    Where a longer bar closed and no 1m bar with it, there is no range, and no bound.
+    """
+    at = cells[C_CURSOR] - 1
+    while at >= 0 and close_time[at] == time:
+        st = stream[at]
+        if st == positions[p, P_SYMBOL]:
+            r = row[at] - base[0, st]
+            if positions[p, P_LEFT_TIME] != time:  # else it has been matched, and some of it may be taken
+                positions[p, P_LEFT_TIME] = time
+                positions[p, P_LEFT] = lots_of_bar(rules, floats[4, st, r], position_floats[p, P_LOT])
+            position_floats[p, P_SPREAD] = floats[1, st, r] - floats[2, st, r]
+            return position_floats[p, P_SPREAD]
+        at -= 1
+    positions[p, P_LEFT_TIME] = 0
+    return 0.0
+
+
+@kernel(
+    "void(i8[:], i8[:,:], f8[:,:], i8[:,:], f8[:,:], i8[:,:], i8[:,:], f8[:,:], i8[:,:], ro f8[:], ro i4[:], ro u1[:], ro i8[:],"
+    " ro f8[:,:,:], ro i4[:,:,:], ro i8[:,:], ro i8[:], ro i4[:], ro i8[:], i8, i8)"
+)
+def bring_to(  # type: ignore[no-untyped-def]
+    cells,
+    orders,
+    order_floats,
+    positions,
+    position_floats,
+    held,
+    records,
+    record_floats,
+    points,
+    rules,
+    place_of,
+    own,
+    days,
+    floats,
+    counts,
+    base,
+    close_time,
+    stream,
+    row,
+    stop,
+    time,
+):
+    """Bring the account to the strategy's own event at `time`, if it has run ahead or stayed behind."""
+    if cells[X_AHEAD] != 0:
+        if cells[C_TIME] + cells[C_FILLED] > time:
+            keep_copy(cells, orders, order_floats, positions, position_floats, held, 1)
+        cells[X_AHEAD] = 0
+    step_through(
+        cells, orders, order_floats, positions, position_floats, held, records, record_floats, points, rules, place_of, own, days,
+        floats, counts, base, close_time, stream, row, time, stop, False,
+    )  # fmt: skip
+
+
+@kernel(f"i8({MARKET_ARGUMENTS}, i8, i8, i8, i8, i8, i8, i8, f8, f8, f8, f8, f8, i8, i8, i8, f8, f8, f8, b1)")
 def submit(  # type: ignore[no-untyped-def]
     cells,
     orders,
@@ -635,7 +726,7 @@ def submit(  # type: ignore[no-untyped-def]
     stop,
     amount,
     fraction,
-    reduce_only,
+    flags,
     group,
     expires,
     stop_loss,
@@ -650,6 +741,7 @@ def submit(  # type: ignore[no-untyped-def]
         p: row of the symbol's position.
         quantity: in units of the instrument.
         limit, stop, amount, fraction, stop_loss, take_profit: on the grid of ticks; NaN where there is none.
+        flags: REDUCES, CLEARS.
         group: of OCO; 0 for none.
         expires: when it ends by itself.
         last: last price; `last_is_now` says whether it is the close of a bar that closed at `time`.
@@ -657,19 +749,15 @@ def submit(  # type: ignore[no-untyped-def]
     Returns:
         The order's id; 0 if it was refused (`X_REFUSAL` has the reason); -1 if the tables must grow first.
     """
-    if cells[X_AHEAD] != 0:
-        if cells[C_TIME] > time:
-            keep_copy(cells, orders, order_floats, positions, position_floats, held, 1)
-        cells[X_AHEAD] = 0
-    step_through(
+    bring_to(
         cells, orders, order_floats, positions, position_floats, held, records, record_floats, points, rules, place_of, own, days,
-        floats, counts, base, close_time, stream, row, time, stop_entry, False,
+        floats, counts, base, close_time, stream, row, stop_entry, time,
     )  # fmt: skip
     room = SLACK + RECORDS_EACH * (cells[C_ORDERS] + 3) + cells[C_POSITIONS]
     if (
         cells[X_STOPPED] == AT_ROOM
         or cells[C_ORDERS] + 3 > orders.shape[0] // 2
-        or cells[C_LOTS] + cells[C_ORDERS] + 4 > held.shape[0] // 2
+        or cells[C_LOTS] + 2 * cells[C_ORDERS] + 8 > held.shape[0] // 2
         or cells[C_RECORDS] + room > records.shape[0]
     ):
         return np.int64(-1)
@@ -678,9 +766,10 @@ def submit(  # type: ignore[no-untyped-def]
         cells[C_CHARGED] = time // DAY_NS
     mark = position_floats[p, P_MARK]
     lots = whole_lots(quantity, position_floats[p, P_LOT])
+    reduce_only, clears = flags & REDUCES, flags & CLEARS != 0
     refusal = check_order(
-        cells, orders, order_floats, positions, position_floats, rules, p, side, kind, lots, reduce_only != 0, limit, stop, amount,
-        fraction, mark, time,
+        cells, orders, order_floats, positions, position_floats, rules, p, side, kind, lots, reduce_only != 0, clears, limit, stop,
+        amount, fraction, mark, time,
     )  # fmt: skip
     cells[X_REFUSAL] = refusal
     if refusal != 0:
@@ -696,6 +785,8 @@ def submit(  # type: ignore[no-untyped-def]
         record_floats[at, R_F1] = quantity
         return np.int64(0)
     count_order(cells, time)
+    if side < 0 and rules[K_ALLOW_SHORT] == 0.0:
+        reduce_only = np.int64(1)
     latency = np.int64(rules[K_LATENCY_NS])
     state = WAITING if rules[K_BOOK] != 0.0 else WORKING
     i = add_order(
@@ -707,6 +798,9 @@ def submit(  # type: ignore[no-untyped-def]
     record_intent(cells, orders, order_floats, positions, records, record_floats, i, time, last)
     if kind == MARKET and rules[K_FILL_CLOSE] != 0.0 and last_is_now and latency == 0:
         order_floats[i, O_AT] = last
+        order_floats[i, O_SPREAD] = look_at_bar(
+            cells, positions, position_floats, rules, floats, base, close_time, stream, row, p, time
+        )
         if state == WORKING:
             orders[i, O_AT_CLOSE] = 1
             cells[C_AT_CLOSE] += 1
@@ -720,6 +814,10 @@ def submit(  # type: ignore[no-untyped-def]
             )  # fmt: skip
             orders[j, O_CREATED] = time
             record_intent(cells, orders, order_floats, positions, records, record_floats, j, time, last)
+    if clears and state == WAITING:
+        orders[i, O_CLEARS] = 1
+    elif clears:
+        clear_others(cells, orders, positions, records, i, time, latency)
     cells[X_HORIZON] = FIRST_HORIZON
     cells[X_EVENT] = first_after(event_time, first_event, events, time)
     return identity

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stratd.data.calendars import CalendarTable
-from stratd.model import Instrument
+from stratd.model import MINUTE_NS, Instrument, Interval
 
 
 class TradingTerms:
@@ -53,6 +53,17 @@ class TradingTerms:
         numbers = [self._calendar_of[symbol] for symbol in symbols] or [0]
         calendar = next((number for number in numbers if not self._calendars[number].is_utc), numbers[0])
         return self._calendars[calendar].session_open
+
+    def bars_per_year(self, symbol: int, interval: Interval) -> float:
+        """Bars of an interval in a year of its calendar: 525,600 minutes around the clock, else 252 sessions and what these hold on average."""
+        calendar = self._calendars[self._calendar_of[symbol]]
+        if calendar.is_utc:
+            return 525_600 / interval.minutes
+        if interval.minutes >= 1_440:
+            return 252.0
+        # A phase's last bar is cut at its end.
+        bars = np.ceil((calendar.phase_close - calendar.phase_open) / (interval.minutes * MINUTE_NS))
+        return 252.0 * float(bars.sum()) / len(calendar.session_open)
 
     def days_per_year(self, symbols: Sequence[int]) -> int:
         """Days of trading in a year: 365 around the clock, else 252."""

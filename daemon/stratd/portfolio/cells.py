@@ -14,6 +14,9 @@ DAY_NS: Final = 86_400_000_000_000
 BAR_NS: Final = 60_000_000_000
 NEVER: Final = 2**62
 
+LAYOUT: Final = 2
+"""Of all the tables below, as checkpoints keep them: to be raised whenever a column comes, goes or means something else."""
+
 # Cells of an account.
 C_CASH: Final = 0
 C_REALISED: Final = 1
@@ -44,13 +47,16 @@ C_REFUSED: Final = 25
 C_OPEN: Final = 26  # positions that are not flat
 C_EXPIRE: Final = 27  # the earliest end of an order
 C_AT_CLOSE: Final = 28  # orders that wait for the close they were decided on
-C_TURNOVER: Final = 29  # notional of all fills
+C_TURNOVER: Final = 29  # notional of all fills, below TURNOVER_CARRY
 C_HELD_STEPS: Final = 30  # recorded steps with a position
 C_STEPS: Final = 31  # recorded steps
 C_ENDED: Final = 32  # rows of orders that have ended and are still in the table
 C_SOLD_OUT: Final = 33  # the state's reason
 C_FILLED: Final = 34  # 1: something filled at a close since the last step
+C_TURNOVER_HIGH: Final = 35  # times that TURNOVER_CARRY was carried
 C_CELLS: Final = 40
+
+TURNOVER_CARRY: Final = 10**18
 
 # What a call says of itself: behind the two copies of the cells.
 X_EVENT: Final = 2 * C_CELLS  # index of the event that the strategy has to be stopped at
@@ -87,24 +93,27 @@ O_OUTSIDE: Final = 15  # lots that did not cross: what commission is for
 O_TRIGGERED: Final = 16
 O_ACTIVE: Final = 17  # phase in which it was activated in the bar at hand, + 1; 0: before the bar
 O_CANCEL_AT: Final = 18
-O_AMEND_AT: Final = 19
-O_AMEND_LOTS: Final = 20  # -1: as they are
+O_CHANGES: Final = 19  # amendments under way, each a row of state CHANGING
+O_TAKEN: Final = 20  # lots that others of its group have filled
 O_CROSSED: Final = 21  # lots that cross with another strategy's
 O_SEEN: Final = 22  # whether it has had an eligible bar
 O_ROLE: Final = 23  # 1: stop-loss of a bracket, 2: take-profit
-O_MADE: Final = 24  # notional so far
+O_MADE: Final = 24  # notional so far; of an amendment under way: lots that it adds
 O_AT_CLOSE: Final = 25  # fills at the close that it was decided on
-O_COLUMNS: Final = 26
+O_ENTERED: Final = 26  # whether it has opened or enlarged a position
+O_LATE: Final = 27  # lots that a child was given within the bar at hand
+O_SPARE: Final = 28  # of these, lots that the phase at hand is not for
+O_CLEARS: Final = 29  # the position's other orders are cancelled when the book lets it through
+O_COLUMNS: Final = 30
 # Orders, float64.
 O_LIMIT: Final = 0
 O_STOP: Final = 1
 O_AMOUNT: Final = 2
 O_FRACTION: Final = 3
 O_REFERENCE: Final = 4  # best price so far, of a trailing stop
-O_AMEND_LIMIT: Final = 5
-O_AMEND_STOP: Final = 6
-O_AT: Final = 7  # price at which it was activated in mid-bar
-O_FLOATS: Final = 8
+O_AT: Final = 5  # price at which it was activated in mid-bar, or the close on which it was decided
+O_SPREAD: Final = 6  # high - low of the bar of that close
+O_FLOATS: Final = 7
 
 # Positions, int64.
 P_SYMBOL: Final = 0
@@ -116,21 +125,27 @@ P_VALUE: Final = 5
 P_WORKING: Final = 6  # rows of its orders
 T_ENTRY: Final = 7  # the round trip: time of its first fill
 T_IN_LOTS: Final = 8
-T_IN_MONEY: Final = 9
-T_OUT_MONEY: Final = 10
-T_PNL: Final = 11
-T_FEES: Final = 12
-T_BARS: Final = 13
-T_WORST: Final = 14
-T_BEST: Final = 15
-T_FRESH: Final = 16  # entered in the bar at hand: 1 at its open, 2 later
-P_COLUMNS: Final = 17
+T_ENTRIES: Final = 9  # orders that opened it
+T_PNL: Final = 10
+T_FEES: Final = 11
+T_BARS: Final = 12
+T_WORST: Final = 13
+T_BEST: Final = 14
+T_FRESH: Final = 15  # entered in the bar at hand: 1 at its open, 2 later
+P_LEFT: Final = 16  # lots that the last bar still has for the account at its close; -1: no bound
+P_LEFT_TIME: Final = 17  # close time of that bar
+P_BUYING: Final = 18  # lots of open orders that may open or enlarge: scratch of open_increase
+P_SELLING: Final = 19
+P_COLUMNS: Final = 20
 # Positions, float64.
 P_MARK: Final = 0
 P_TICK: Final = 1
 P_LOT: Final = 2
 P_MIN_NOTIONAL: Final = 3
-P_FLOATS: Final = 4
+P_SPREAD: Final = 4  # high - low of the last bar
+T_IN_MONEY: Final = 5  # of the round trip, in units of money: only for its average prices, so float64 will do and cannot overflow
+T_OUT_MONEY: Final = 6
+P_FLOATS: Final = 7
 
 # Lots held, int64, oldest first (FIFO only).
 L_PLACE: Final = 0
@@ -218,6 +233,10 @@ DAY: Final = 1
 IOC: Final = 2
 FOK: Final = 3
 
+# What an order is, besides.
+REDUCES: Final = 1  # it may only reduce
+CLEARS: Final = 2  # where it is let through, the other orders of its symbol are cancelled
+
 # States of orders in the table.
 HELD: Final = 0
 WAITING: Final = 1  # for the book
@@ -228,6 +247,7 @@ CANCELLED: Final = 5
 EXPIRED: Final = 6
 REJECTED: Final = 7
 REFUSED_BY_BOOK: Final = 8
+CHANGING: Final = 9  # no order: an amendment that has not arrived, with its order's id, and NaN or -1 for what stays
 
 # Why an order ended.
 BY_STRATEGY: Final = 1
@@ -248,3 +268,4 @@ BY_CONSECUTIVE_LOSSES: Final = 3
 BY_EXPOSURE: Final = 4
 BY_BOOK_RISK: Final = 5
 BY_PERSON: Final = 6
+BY_SIZE: Final = 7

@@ -20,6 +20,7 @@ from stratd.portfolio.cells import (
     C_RECORDS,
     C_TRADE_COUNT,
     C_TURNOVER,
+    C_TURNOVER_HIGH,
     C_VALUE,
     CHARGE,
     K_BORROW,
@@ -60,14 +61,17 @@ from stratd.portfolio.cells import (
     T_PNL,
     T_WORST,
     TRADE,
+    TURNOVER_CARRY,
     UNITS,
 )
+
+MOST = 9.0e18  # units of money: int64 holds a little more
 
 
 @kernel("i8(f8, f8)")
 def money(price, quantity):  # type: ignore[no-untyped-def]  # the kernel signature is its type
-    """Price times quantity in units of money, to the nearest one, halves to even."""
-    return np.int64(np.rint(price * quantity * UNITS))
+    """Price times quantity in units of money, to the nearest one, halves to even; at most `MOST`, so that nothing wraps."""
+    return np.int64(np.rint(min(price * quantity * UNITS, MOST)))
 
 
 @kernel("i8(i8[:], i8[:,:], i8)")
@@ -157,8 +161,8 @@ def end_trade(cells, positions, position_floats, records, record_floats, p, dire
     records[at, R_B] = positions[p, T_FEES]
     records[at, R_C] = positions[p, T_WORST]
     records[at, R_D] = positions[p, T_BEST]
-    record_floats[at, R_PRICE] = positions[p, T_IN_MONEY] / quantity
-    record_floats[at, R_F1] = positions[p, T_OUT_MONEY] / quantity
+    record_floats[at, R_PRICE] = position_floats[p, T_IN_MONEY] / quantity
+    record_floats[at, R_F1] = position_floats[p, T_OUT_MONEY] / quantity
     record_floats[at, R_F2] = positions[p, T_BARS]
     cells[C_TRADE_COUNT] += 1
     cells[C_OPEN] -= 1
@@ -187,6 +191,9 @@ def book_fill(  # type: ignore[no-untyped-def]
     notional = money(price, lots * lot)
     closed = notional if opening == 0 else (money(price, closing * lot) if closing > 0 else np.int64(0))
     cells[C_TURNOVER] += notional
+    if cells[C_TURNOVER] >= TURNOVER_CARRY:  # a busy year's sum is more than int64 holds
+        cells[C_TURNOVER_HIGH] += cells[C_TURNOVER] // TURNOVER_CARRY
+        cells[C_TURNOVER] %= TURNOVER_CARRY
     cells[C_CASH] -= side * notional + fee
     cells[C_FEES] += fee
     cells[C_FILL_COUNT] += 1
@@ -202,7 +209,7 @@ def book_fill(  # type: ignore[no-untyped-def]
         positions[p, P_REALISED] += pnl
         cells[C_REALISED] += pnl
         positions[p, T_PNL] += pnl
-        positions[p, T_OUT_MONEY] += closed
+        position_floats[p, T_OUT_MONEY] += closed
         positions[p, T_FEES] += fee_closed
         if positions[p, P_LOTS] == 0:
             end_trade(cells, positions, position_floats, records, record_floats, p, direction, time)
@@ -210,6 +217,8 @@ def book_fill(  # type: ignore[no-untyped-def]
         if positions[p, P_LOTS] == 0:
             for column in range(T_ENTRY, T_FRESH):
                 positions[p, column] = 0
+            position_floats[p, T_IN_MONEY] = 0.0
+            position_floats[p, T_OUT_MONEY] = 0.0
             positions[p, T_ENTRY] = time
             positions[p, T_FRESH] = fresh
             cells[C_OPEN] += 1
@@ -217,7 +226,7 @@ def book_fill(  # type: ignore[no-untyped-def]
         positions[p, P_COST] += side * opened
         positions[p, P_LOTS] += side * opening
         positions[p, T_IN_LOTS] += opening
-        positions[p, T_IN_MONEY] += opened
+        position_floats[p, T_IN_MONEY] += opened
         positions[p, T_FEES] += fee - fee_closed
         if fifo:
             at = cells[C_LOTS]
@@ -237,6 +246,8 @@ def charge_days(cells, positions, records, rules, day, time):  # type: ignore[no
         for p in range(cells[C_POSITIONS]):
             if positions[p, P_LOTS] < 0:
                 amount = np.int64(np.rint(-positions[p, P_VALUE] * rules[K_BORROW] / 365.0 * days))
+                if amount == 0:
+                    continue
                 cells[C_CASH] -= amount
                 cells[C_FINANCING] += amount
                 at = new_record(cells, records, CHARGE)
@@ -247,6 +258,8 @@ def charge_days(cells, positions, records, rules, day, time):  # type: ignore[no
                 records[at, R_B] = 1
     if rules[K_FINANCING] > 0.0 and cells[C_CASH] < 0:
         amount = np.int64(np.rint(-cells[C_CASH] * rules[K_FINANCING] / 365.0 * days))
+        if amount == 0:
+            return
         cells[C_CASH] -= amount
         cells[C_FINANCING] += amount
         at = new_record(cells, records, CHARGE)

@@ -45,7 +45,7 @@ class SizingInputs(NamedTuple):
         equity: of the strategy, in quote currency.
         closes: gives the last n closes of the strategy's interval up to its event, float64[n], oldest first; fewer where there are
             fewer. Called only by methods that need it.
-        bars_per_year: bars of the strategy's interval in a year.
+        bars_per_year: gives how many bars of that interval there are in a year.
         lot: smallest quantity step.
         position: signed units held. What working orders will add counts too, or the same entry is asked for twice.
         entries: how many entries made up that position.
@@ -58,7 +58,7 @@ class SizingInputs(NamedTuple):
     stop_price: float | None
     target_weight: float | None
     closes: Callable[[int], NDArray[np.float64]]
-    bars_per_year: float
+    bars_per_year: Callable[[], float]
     lot: float
     position: float = 0.0
     entries: int = 0
@@ -164,7 +164,7 @@ class VolatilityTargetSizing:
             deviation = float(np.std(np.diff(np.log(closes)), ddof=1))
         if not deviation > _LEAST_DEVIATION:
             return f"the last {self.lookback} closes have no volatility to size by"
-        weight = self.annual_volatility / (deviation * math.sqrt(inputs.bars_per_year))
+        weight = self.annual_volatility / (deviation * math.sqrt(inputs.bars_per_year()))
         return _entered(inputs, weight * inputs.equity / inputs.price, self.max_entries)
 
 

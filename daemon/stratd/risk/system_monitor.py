@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stratd.core.kernel import kernel
 from stratd.portfolio.aggregator import PositionAggregator
 from stratd.portfolio.cells import (
+    ACTIVE,
     BAR_NS,
     C_CASH,
     C_CELLS,
@@ -42,6 +43,9 @@ _STATE: Final = 6
 _BEGUN: Final = 7  # whether it has watched a step
 _EXPOSURE: Final = 8  # sum of |net values|
 _CELLS: Final = 9
+_SAVED: Final = {
+    "equity": _EQUITY, "peak": _PEAK, "day_start": _DAY_START, "losses": _LOSSES, "state": _STATE, "exposure": _EXPOSURE,
+}  # fmt: skip
 
 
 @kernel("i8(i8[:], ro i8[:,:], i8[:], ro i8[:], ro f8[:], ro f8[:], ro f8[:], ro i8[:], i8)")
@@ -181,17 +185,56 @@ class SystemRiskMonitor:
         """Sum of |net values| at the last step's closes, in units of money."""
         return self._book.item(_EXPOSURE)
 
-    def save(self) -> Sequence[int]:
-        """What a restart needs to go on with the same peak, day and losses."""
-        return [*map(int, self._book), *map(int, self._trades)]
+    @property
+    def peak(self) -> int:
+        """Highest money of the book so far, in units."""
+        return self._book.item(_PEAK)
 
-    def restore(self, saved: Sequence[int]) -> None:
-        """Go on where `save` was called.
+    @property
+    def trades(self) -> list[int]:
+        """How many trades of each strategy have been counted, in the session's order."""
+        found: list[int] = self._trades.tolist()
+        return found
+
+    def measured(self) -> int:
+        """What the book's money comes to now, in units: at the last closes, of the positions that were taken."""
+        held = self._positions
+        at = np.where(self._table[:, X_AHEAD] != 0, C_CELLS, 0) + C_CASH
+        total = self.reserve + int(self._table[np.arange(len(self._table)), at].sum())
+        rows = zip(held.net.tolist(), held.lot.tolist(), held.closes.tolist(), strict=True)
+        value = worth.load()
+        return total + sum(int(value(lots, lot, close)) for lots, lot, close in rows if lots)
+
+    def deposit(self, amount: int) -> None:
+        """Money in units was put in, or taken out: neither a gain nor a loss."""
+        self._book[[_EQUITY, _PEAK, _DAY_START]] += amount
+
+    def reset(self) -> None:
+        """A person lets the book trade again: highest equity and day begin anew from what there is, and no trade was lost."""
+        self._book[_STATE] = ACTIVE
+        self._book[[_PEAK, _DAY_START]] = self._book[_EQUITY]
+        self._book[_LOSSES] = 0
+
+    def save(self) -> dict[str, int]:
+        """What a restart needs to go on with the same peak, day and losses. `day` is when the day began, ns UTC; -1 before the first."""
+        day = self._book.item(_DAY)
+        numbers = {name: self._book.item(cell) for name, cell in _SAVED.items()}
+        return {**numbers, "day": self._days.item(day) if day >= 0 else -1}
+
+    def restore(self, saved: Mapping[str, int], trades: Sequence[int | None]) -> None:
+        """Go on where `save` was called. What the book may use besides is as the session says now.
+
+        Args:
+            trades: of each strategy, how many had been counted; None for all that it has made until now.
 
         Raises:
-            ValueError: it was another book's.
+            KeyError, TypeError: it was not saved by this class.
         """
-        if len(saved) != len(self._book) + len(self._trades):
-            raise ValueError(f"{len(saved)} numbers were saved, and this book of {len(self._trades)} strategies has others")
-        # What the book may use besides is as the session says now.
-        self._book[_RESERVE + 1 :], self._trades[:] = saved[_RESERVE + 1 : len(self._book)], saved[len(self._book) :]
+        self.begin(saved["state"])
+        for name, cell in _SAVED.items():
+            self._book[cell] = saved[name]
+        self._book[_DAY] = int(np.searchsorted(self._days, saved["day"], side="right")) - 1
+        self._book[_BEGUN] = 1
+        for number, count in enumerate(trades):
+            if count is not None:
+                self._trades[number] = count

@@ -480,9 +480,8 @@ class StrategyContext:
 
     def open_desk(self, account: Account, sizing: Sizing | None, terms: TradingTerms) -> Desk:
         """Have the strategy trade on an account from now on."""
-        tradable = sorted({slot.symbol_index for _, slot in self._slots})
         lots = [entry.lot for entry in terms.instruments]
-        self._desk = Desk(account, self.symbols, lots, self._series_for, sizing, terms.days_per_year(tradable))
+        self._desk = Desk(account, self.symbols, lots, self._series_for, sizing, terms.bars_per_year)
         return self._desk
 
     def seal(self) -> None:

@@ -14,14 +14,14 @@ from stratd.execution.records import Event
 from stratd.model import Interval, Order, OrderRequest, Position, RiskRefused, Side, TradingState
 from stratd.portfolio import cells as c
 from stratd.portfolio.portfolio import Portfolio
-from stratd.portfolio.sizing import Sizing, SizingInputs
+from stratd.portfolio.sizing import Sizing, SizingInputs, UnitsSizing
 
 SETTLE: Final = -(1 << 30)
 """What stands in the window's list of events where the strategy has to hear of something first."""
 
 _NAN: Final = float("nan")
-_YEAR_MINUTES: Final = 525_600
-_SESSION_MINUTES: Final = 390  # of an exchange's regular session, in New York
+_BUY: Final = Side.BUY
+_FLAT: Final = Side.FLAT
 
 
 class Clocked(Protocol):
@@ -41,13 +41,12 @@ class Desk:
     Args:
         series_of: the strategy's series of a symbol.
         sizing: how signals become orders; None where they are only recorded.
-        bars_per_year: by interval, of the session's calendars.
+        bars_per_year: of a symbol and an interval.
     """
 
     __slots__ = (
         "_asked",
-        "_days_per_year",
-        "_entries",
+        "_bars_per_year",
         "_last_time",
         "_lots",
         "_planted",
@@ -55,6 +54,7 @@ class Desk:
         "_series_of",
         "_slots",
         "_symbols",
+        "_units",
         "_value",
         "account",
         "sizing",
@@ -67,21 +67,21 @@ class Desk:
         lots: Sequence[float],
         series_of: Callable[[int], Sequence[BarSeries]],
         sizing: Sizing | None,
-        days_per_year: float,
+        bars_per_year: Callable[[int, Interval], float],
     ) -> None:
         self.account = account
         self.sizing = sizing
         self._symbols = symbols
         self._lots = lots
         self._series_of = series_of
-        self._days_per_year = days_per_year
-        self._entries: dict[int, int] | None = None
+        self._bars_per_year = bars_per_year
         self._slots: list[int] = []
         self._rest: Iterator[int] = iter(())
         self._planted = -1
         self._value = 0
         self._last_time = -1
         self._asked: tuple[int, Interval | None] = (0, None)
+        self._units = [-1.0] * len(lots)  # see `_first_units`; below zero: not asked yet
 
     # The window.
 
@@ -102,19 +102,17 @@ class Desk:
         self._last_time = last_time
         if self.account.active:
             self.account.close_window()
+        else:
+            self.account.pass_window()
+
+    def resume_after(self, time: int) -> None:
+        """After a restart: the strategy has been given every event up to `time`."""
+        self._last_time = time
 
     def handled_before(self, index: int, event_time: NDArray[np.int64]) -> int:
-        """Close time of the last event before the window's event `index`; -1 if there was none."""
+        """Close time of the last event before the window's event `index`; -1 if there was none. Stops are at the first event of a step,
+        so the strategy is through all of that step."""
         return event_time.item(index - 1) if index > 0 else self._last_time
-
-    def take_entries(self, entries: dict[int, int]) -> None:
-        """Take back how often positions were entered, after a restart."""
-        self._entries = entries
-
-    @property
-    def entries(self) -> dict[int, int]:
-        """How often each symbol's position was entered."""
-        return self._entries or {}
 
     def settle(self) -> tuple[int, int]:
         """The thread has come to a planted stop. Returns the event's index, and what really stands there."""
@@ -183,8 +181,9 @@ class Desk:
         return done
 
     def _changed(self, time: int) -> None:
+        """An order was cancelled or changed at `time`: hear of what comes of it, and have it recorded, before the next step."""
         if not self.account.silent:
-            self._plant(self.account.advance(time, self._next_event(), ahead=True))
+            self._plant(self.account.event_after(time, self._next_event()))
 
     def follow(
         self,
@@ -206,35 +205,40 @@ class Desk:
         """
         sizing = self.sizing
         assert sizing is not None  # asked before
-        account, lot = self.account, self._lots[symbol]
-        lots, rows, equity = account.standing(symbol, time)
+        account = self.account
         if current is not None and current.symbol_index == symbol:
             last, is_now = current._close.item(current._hi - 1), True
         else:
             last, is_now = self._last(symbol, current, time)
         # What is not silent is stopped at an event; the others need no event's number.
         after = 0 if account.silent else self._next_event()
-        if side is Side.FLAT:
-            if rows and account.cancel_all(time, c.BY_STRATEGY, symbol):
-                self._changed(time)
-            if lots == 0:
-                return "nothing is held"
-            number = account.place(
-                symbol, -1 if lots > 0 else 1, c.MARKET, c.GTC, abs(lots) * lot, _NAN, _NAN, _NAN, _NAN, True, 0, c.NEVER, _NAN, _NAN,
-                time, after, last, is_now,
-            )  # fmt: skip
-            if number and not account.silent:
-                self._acted()
-            return number
-        entries = 0 if self._entries is None or lots == 0 else self._entries.get(symbol, 0)
+        number: int | RiskRefused | None
+        if side is _FLAT:
+            number = account.follow(symbol, 0, 0.0, time, after, last, is_now)
+            if number is not None:
+                if number and not account.silent:
+                    self._acted()
+                return number
+        elif strength == 1.0 and target_weight is None and limit is None and stop is None and profit is None:
+            units = self._units[symbol]
+            if units < 0.0:
+                units = self._units[symbol] = self._first_units(symbol)
+            if units:
+                number = account.follow(symbol, 1 if side is _BUY else -1, units, time, after, last, is_now)
+                if number is not None:
+                    if number and not account.silent:
+                        self._acted()
+                    return number
+        lot = self._lots[symbol]
+        lots, rows, equity = account.standing(symbol, time)
+        if side is _FLAT:
+            return self._leave(symbol, lots, rows, time, after, last, is_now)
         have = (lots + account.entry_lots(symbol)) * lot if rows else lots * lot
+        entries = account.entries(symbol) if have else 0
         self._asked = symbol, interval
         wanted = sizing.wanted(
-            SizingInputs(
-                side, strength, last, equity, stop, target_weight, self._closes, self._bars_per_year(interval), lot, have,
-                max(entries, 1) if have else entries,
-            )
-        )  # fmt: skip
+            SizingInputs(side, strength, last, equity, stop, target_weight, self._closes, self._bars_in_year, lot, have, entries)
+        )
         if isinstance(wanted, str):
             return wanted
         change = wanted - have
@@ -242,9 +246,9 @@ class Desk:
             return "it is held already"
         flips = have * wanted < 0 or wanted == 0.0
         if flips:
-            # What protected the old position must not meet the new one.
-            if rows:
-                account.cancel_all(time, c.BY_STRATEGY, symbol)
+            if wanted == 0.0 or (lots and account.trading_state is TradingState.REDUCING):
+                return self._leave(symbol, lots, rows, time, after, last, is_now)
+            # What protected the old position must not meet the new one, nor go if this is refused.
             change = wanted - lots * lot
         buys = change > 0
         entering = wanted * change > 0
@@ -258,7 +262,7 @@ class Desk:
             _NAN,
             _NAN,
             _NAN,
-            False,
+            c.CLEARS if flips else 0 if entering else c.REDUCES,
             0,
             c.NEVER,
             account.rounded(symbol, stop, not buys) if entering and stop is not None else _NAN,
@@ -268,26 +272,51 @@ class Desk:
             last,
             is_now,
         )
-        if number:
-            if self._entries is None:
-                self._entries = {}
-            self._entries[symbol] = entries + 1 if have and not flips else 1
-            if not account.silent:
-                self._acted()
-        elif flips:
-            self._changed(time)
+        if number and not account.silent:
+            self._acted()
         return number
+
+    def _leave(
+        self, symbol: int, lots: int, rows: int, time: int, after: int, last: float, is_now: bool
+    ) -> int | RiskRefused | str:
+        """Close a position and cancel the symbol's other orders, or only these where nothing is held."""
+        account = self.account
+        if lots == 0:
+            if rows and account.cancel_all(time, c.BY_STRATEGY, symbol):
+                self._changed(time)
+            return "nothing is held"
+        number = account.place(
+            symbol, -1 if lots > 0 else 1, c.MARKET, c.GTC, abs(lots) * self._lots[symbol], _NAN, _NAN, _NAN, _NAN,
+            c.REDUCES | c.CLEARS, 0, c.NEVER, _NAN, _NAN, time, after, last, is_now,
+        )  # fmt: skip
+        if number and not account.silent:
+            self._acted()
+        return number
+
+    def _first_units(self, symbol: int) -> float:
+        """What a signal of full strength enters where nothing is held, if that is always the same; 0 if it is not, or is nothing."""
+        sizing = self.sizing
+        if type(sizing) is not UnitsSizing:
+            return 0.0
+        inputs = SizingInputs(_BUY, 1.0, _NAN, _NAN, None, None, self._closes, self._bars_in_year, self._lots[symbol])
+        wanted = sizing.wanted(inputs)
+        return 0.0 if isinstance(wanted, str) else wanted
+
+    def _measured(self) -> BarSeries:
+        """The series of the symbol that is being sized: of the interval that was asked for, else the shortest."""
+        symbol, interval = self._asked
+        series = self._series_of(symbol)
+        return next((one for one in series if one.interval == interval), None) or min(
+            series, key=lambda one: one.interval.minutes
+        )
 
     def _closes(self, rows: int) -> NDArray[np.float64]:
         """The last closes of the symbol and interval that are being sized."""
-        symbol, interval = self._asked
-        series = self._series_of(symbol)
-        found = next((one for one in series if one.interval == interval), None)
-        return (found or min(series, key=lambda one: one.interval.minutes)).close[-rows:]
+        return self._measured().close[-rows:]
 
-    def _bars_per_year(self, interval: Interval | None) -> float:
-        minutes = 1 if interval is None else interval.minutes
-        return _YEAR_MINUTES / minutes if self._days_per_year > 300 else self._days_per_year * _SESSION_MINUTES / minutes
+    def _bars_in_year(self) -> float:
+        """How many of those bars there are in a year."""
+        return self._bars_per_year(self._asked[0], self._measured().interval)
 
     # Looking.
 

@@ -17,7 +17,7 @@ from tests.support.plain_run import differences
 from tests.support.plain_types import Action, Amend, Cancel, Case, Ended, Filled, Place, Round
 from tests.support.reference import Listed
 
-pytestmark = [pytest.mark.prove, pytest.mark.timeout(600)]  # 600 s: for the shrinking of a failure
+pytestmark = pytest.mark.timeout(600)  # for the shrinking of a failure
 
 SIZES = st.sampled_from(((8, 5), (1, 1), (2, 3), (64, 2), (4096, 4096)))
 AAA = Instrument("AAA", tick=0.01)

@@ -133,7 +133,7 @@ def test_book_whatever_strategies_do_its_sums_are_theirs_and_what_crosses_has_tw
     assert [thread.last_error for thread in played.threads.values()] == [None] * len(NAMES)
     assert played.differs == []
     # The book's money is its accounts'.
-    assert played.book.monitor.equity == sum(ledger.final_equity for ledger in played.ledgers.values())
+    assert played.book.final_equity() == sum(ledger.final_equity for ledger in played.ledgers.values())
     assert played.book.positions.gross_exposure >= played.book.positions.net_exposure
     # Only what crosses is free: as much is bought as is sold, at one price, at one time.
     crossed: Counter[tuple[int, str, float]] = Counter()
@@ -143,6 +143,14 @@ def test_book_whatever_strategies_do_its_sums_are_theirs_and_what_crosses_has_tw
                 crossed[one.time, one.symbol, one.price] += round(one.quantity * 10) * (1 if one.side is Side.BUY else -1)
     assert not any(crossed.values()), crossed
     assert book.netting is Netting.INTERNAL or not crossed
+    free = [
+        one
+        for ledger in played.ledgers.values()
+        for one in ledger.kept
+        if isinstance(one, Fill) and one.fee == 0 and one.side is Side.BUY
+    ]
+    assert played.book.crossings.notional == pytest.approx(sum(one.price * one.quantity for one in free) * MONEY, abs=len(free))
+    assert sum(played.book.crossed_lots().values()) >= len(free)
 
 
 def test_crosses_do_happen_in_the_sessions_of_the_property() -> None:

@@ -36,7 +36,7 @@ def inputs(side: Side = Side.BUY, **changed: Any) -> SizingInputs:
         "stop_price": None,
         "target_weight": None,
         "closes": last(CLOSES),
-        "bars_per_year": 252.0,
+        "bars_per_year": lambda: 252.0,
         "lot": 1.0,
     }
     return SizingInputs(side=side, **plain | changed)

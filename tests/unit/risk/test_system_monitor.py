@@ -139,16 +139,61 @@ def test_restore_goes_on_with_the_same_peak_day_losses_and_state() -> None:
     made.monitor.watch(2 * MINUTE_NS)
     other = Accounts(limits)
     other.table[:] = made.table
-    other.monitor.restore(made.monitor.save())
+    other.monitor.restore(made.monitor.save(), made.monitor.trades)
     assert other.monitor.begun
     other.lose(1, 300)
     assert other.monitor.watch(3 * MINUTE_NS) == (STATE_HALTED, BY_DRAWDOWN)
-    assert other.monitor.save()[5] == 1  # the trade is not counted twice
+    assert other.monitor.save()["losses"] == 1  # the trade is not counted twice
 
 
-def test_restore_what_another_book_saved_is_an_error() -> None:
-    with pytest.raises(ValueError, match="3 numbers were saved"):
-        Accounts(RiskLimits()).monitor.restore([1, 2, 3])
+def test_restore_strategy_that_is_new_has_its_trades_of_before_not_counted() -> None:
+    made = Accounts(RiskLimits(consecutive_losses=1))
+    made.monitor.watch(MINUTE_NS)
+    saved = made.monitor.save()
+    made.table[1, C_TRADE_COUNT] = made.table[1, C_LOSSES] = 7
+    made.monitor.restore(saved, [0, None])
+    assert made.monitor.watch(2 * MINUTE_NS) is None
+
+
+def test_restore_day_goes_on_also_where_the_table_of_days_begins_elsewhere() -> None:
+    limits = RiskLimits(daily_loss_fraction=0.1)
+    made = Accounts(limits)
+    made.monitor.watch(DAY_NS + MINUTE_NS)
+    made.lose(0, 150)
+    made.monitor.watch(DAY_NS + 2 * MINUTE_NS)
+    other = Accounts(limits)
+    other.table[:] = made.table
+    other.monitor._days = DAYS[1:]
+    other.monitor.restore(made.monitor.save(), made.monitor.trades)
+    other.lose(0, 50)  # the day's loss is a tenth now; had a day begun, it would be counted from here
+    assert other.monitor.watch(DAY_NS + 3 * MINUTE_NS) == (STATE_HALTED, BY_DAILY_LOSS)
+
+
+@pytest.mark.parametrize("saved", [{}, {"equity": "much"}])
+def test_restore_of_something_else_is_an_error(saved: dict[str, int]) -> None:
+    with pytest.raises((KeyError, TypeError)):
+        Accounts(RiskLimits()).monitor.restore(saved, [0, 0])
+
+
+def test_reset_limit_that_has_struck_strikes_again_only_when_it_is_passed_anew() -> None:
+    made = Accounts(RiskLimits(drawdown_fraction=0.1, daily_loss_fraction=0.1, consecutive_losses=2))
+    made.monitor.watch(MINUTE_NS)
+    made.lose(0, 200)
+    assert made.monitor.watch(2 * MINUTE_NS) == (STATE_HALTED, BY_DAILY_LOSS)
+    made.monitor.reset()
+    assert (made.monitor.state, made.monitor.peak) == (ACTIVE, 1_800 * MONEY)
+    assert made.monitor.watch(3 * MINUTE_NS) is None
+    made.lose(0, 180)
+    assert made.monitor.watch(4 * MINUTE_NS) == (STATE_HALTED, BY_DAILY_LOSS)
+
+
+def test_deposit_is_neither_gain_nor_loss() -> None:
+    made = Accounts(RiskLimits(drawdown_fraction=0.1, daily_loss_fraction=0.1))
+    made.monitor.watch(MINUTE_NS)
+    made.table[0, C_CASH] -= 900 * MONEY
+    assert made.monitor.measured() == 1_100 * MONEY
+    made.monitor.deposit(made.monitor.measured() - made.monitor.equity)
+    assert made.monitor.watch(2 * MINUTE_NS) is None
 
 
 def test_begin_after_a_restart_without_what_was_saved_counts_no_old_trades_and_keeps_the_state() -> None:
