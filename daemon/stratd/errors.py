@@ -13,7 +13,8 @@
     │   └── NotSubscribed          the stream was neither subscribed to nor watched
     ├── StrategyError              a strategy cannot be used
     │   ├── StrategyLoadError      its module or class cannot be loaded; .file and .line say where
-    │   └── StrategySetupError     its setup raised or asked for something impossible
+    │   ├── StrategySetupError     its setup raised or asked for something impossible
+    │   └── StrategyStateError     what its save_state gave cannot be kept
     ├── JournalError               the durable record cannot be opened, read or written; .lost says how many entries
     ├── WorkforceError             a workforce is put together wrongly
     │   ├── WorkforceConfigError   unmet need, cycle or double producer
@@ -175,6 +176,14 @@ class StrategySetupError(StrategyError):
         self.strategy = strategy
         self.reason = reason
         super().__init__(f"strategy {strategy}: {reason}")
+
+
+class StrategyStateError(StrategyError):
+    """What a strategy's `save_state` gave cannot be kept."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"save_state {reason}")
 
 
 class JournalError(StratdError):

@@ -10,8 +10,8 @@ import pytest
 
 from stratd.execution.book import BookRules, Netting
 from stratd.execution.records import OrderEnded
-from stratd.execution.rules import AccountRules, Commission, FillRule, Slippage
-from stratd.model import Instrument, OrderState, Refusal, RiskRefused, TradingState
+from stratd.execution.rules import AccountRules, AtEnd, Commission, FillRule, Slippage
+from stratd.model import MONEY, Instrument, OrderState, Refusal, RiskRefused, TradingState
 from stratd.risk.kill_switch import KillSwitch
 from stratd.risk.limits import Policy, RiskLimits
 from stratd.strategy.context import StrategyContext
@@ -507,3 +507,40 @@ def test_lots_smaller_than_a_unit_are_added_up_in_lots() -> None:
     assert played.book.net_positions() == {"AAA": 3}
     assert played.book.positions.net_exposure == units(30)
     assert played.book.positions.gross_exposure == units(70)
+
+
+# What the book came to.
+
+
+def test_cross_lots_that_have_filled_are_counted_with_what_they_were_worth() -> None:
+    plans = {
+        "one": {"12:01": order("buy", 10), "12:03": order("buy", 2)},
+        "two": {"12:01": order("sell", 4), "12:03": order("sell", 2)},
+    }
+    played = play_book(FLAT, plans, INTERNAL, rules=COSTLY)
+    assert played.book.crossed_lots() == {"AAA": 6}
+    assert played.book.crossings.notional == 6 * 100 * MONEY
+    assert played.book.approved == 4
+
+
+def test_cross_lots_that_were_to_cross_and_were_cancelled_are_not_counted() -> None:
+    text = "AAA 12:00 100\nBBB 12:00 50\nBBB 12:01 50\nBBB 12:02 50\nAAA 12:03 100\nBBB 12:03 50"  # AAA is silent for two minutes
+    plans = {"one": {"12:01": order("buy", 5), "12:02": cancel(1)}, "two": {"12:01": order("sell", 5), "12:02": cancel(1)}}
+    played = play_book(text, plans, INTERNAL, rules=COSTLY, instruments=(AAA, BBB))
+    assert (played.book.crossed_lots(), played.book.crossings.notional) == ({}, 0)
+
+
+def test_order_that_fills_at_the_close_of_the_last_step_is_filled() -> None:
+    at_close = replace(COSTLY, fill=FillRule.CLOSE, slippage=Slippage())
+    plans = {"one": {"12:05": order("buy", 10)}, "two": {"12:05": order("sell", 4)}}
+    played = play_book(FLAT, plans, INTERNAL, rules=at_close)
+    assert [(one.quantity, one.price, one.time) for one in played.ledgers["one"].fills] == [(4, 100, "12:05"), (6, 100, "12:05")]
+    assert [one.quantity for one in played.ledgers["two"].fills] == [4]
+    assert played.book.final_equity() == 2 * units(CAPITAL) - round(6 * 100 * 0.001 * MONEY)
+
+
+def test_final_equity_is_after_what_was_closed_at_the_end() -> None:
+    closing = replace(COSTLY, at_end=AtEnd.CLOSE)
+    played = play_book(FLAT, {"one": {"12:01": order("buy", 10)}}, BookRules(capital=2 * CAPITAL), rules=closing)
+    assert played.ledgers["one"].final_equity < units(CAPITAL)
+    assert played.book.final_equity() == played.ledgers["one"].final_equity + units(CAPITAL)

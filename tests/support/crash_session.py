@@ -170,4 +170,4 @@ def essence(result: Mapping[str, Any]) -> dict[str, Any]:
     """What of a result must be the same however often the session was killed."""
     keys = ("ledger_hash", "orders", "refused", "fills", "trades", "final_equity", "trading_state", "state", "metrics", "errors")
     found = {name: {key: one[key] for key in keys} for name, one in result["strategies"].items()}
-    return found | {"ledger_hash": result["ledger_hash"], "error": result["error"], "stopped_by": result["stopped_by"]}
+    return found | {key: result[key] for key in ("ledger_hash", "error", "stopped_by", "book")}

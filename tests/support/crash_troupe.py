@@ -205,3 +205,33 @@ class Forgetful(Keeper):
 
     def restore_state(self, state: dict[str, Any]) -> None:
         raise KeyError("chain")
+
+
+class Breaking(Keeper):
+    """Trades, and raises at its 30th bar."""
+
+    def setup(self, ctx: Any) -> None:
+        super().setup(ctx)
+        ctx.subscribe("AAA", "1m")
+
+    def on_bars(self, symbol: str, interval: object) -> None:
+        self.turn += 1
+        if self.turn == 30:
+            raise RuntimeError("at its 30th bar")
+        if self.turn % 7 == 1:
+            self.ctx.order(symbol, "buy", 5)
+        if self.turn == 25:
+            self.ctx.order(symbol, "buy", 5, kind="limit", limit_price=1.0)
+
+
+class Late(Keeper):
+    """Trades once, at its 80th bar."""
+
+    def setup(self, ctx: Any) -> None:
+        super().setup(ctx)
+        ctx.subscribe("BBB", "1m")
+
+    def on_bars(self, symbol: str, interval: object) -> None:
+        self.turn += 1
+        if self.turn == 80:
+            self.ctx.order(symbol, "buy", 5)

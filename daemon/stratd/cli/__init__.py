@@ -8,6 +8,7 @@ check       check, schema
 journal     journal show, journal verify, journal export; journal_lines, journal_words, journal_export, journal_money and
             plain_ledger are its parts
 halt        halt, resume
+resets      resume --strategy, resume --book
 places      where a session leaves what it leaves
 running     whether somebody runs it now
 listing     list

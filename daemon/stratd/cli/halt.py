@@ -1,4 +1,4 @@
-"""stratd halt, stratd resume: the kill switch."""
+"""stratd halt, stratd resume: the kill switch, and resets of what running limits have stopped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stratd.cli.places import SessionPlace, find_place
-from stratd.errors import SessionError
+from stratd.errors import SessionError, UsageError
 
 FILE_NAME: Final = "HALT"
 """The kill switch: a session takes no order while a file of this name is in its directory of results."""
@@ -28,9 +28,19 @@ def add_verbs(verbs: Any) -> None:
     resume = verbs.add_parser(
         "resume",
         help="let a halted session trade again",
-        description="Release a session's kill switch: new orders are let through again. Orders that were cancelled stay cancelled. "
-        "What a risk limit has halted stays halted.",
+        description="Release a session's kill switch: new orders are let through again; orders that were cancelled stay cancelled. "
+        "With --strategy or --book: let trade again what a running limit (daily loss, drawdown, losing trades, exposure) has reduced "
+        "or halted, from the session's next start on; the session must not be running. The kill switch is then left as it is.",
     )
+    resume.add_argument(
+        "--strategy",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="reset this strategy's account; may be given more than once",
+    )
+    resume.add_argument("--book", action="store_true", help="reset the book, and the accounts that it has stopped")
+    resume.add_argument("--reason", metavar="TEXT", default="", help="why, with --strategy or --book; it is kept in the journal")
     for parser, handler in ((halt, halt_session), (resume, resume_session)):
         parser.add_argument("session", metavar="SESSION", type=Path, help="session file, or directory of its results")
         parser.add_argument(
@@ -58,9 +68,19 @@ def halt_session(arguments: argparse.Namespace) -> int:
 
 
 def resume_session(arguments: argparse.Namespace) -> int:
-    """Release the kill switch."""
+    """Release the kill switch, or reset what a limit has stopped."""
     place = find_place(arguments.session, arguments.results_dir)
     file = place.directory / FILE_NAME
+    if arguments.strategy or arguments.book:
+        from stratd.cli.resets import ask_for_resets, kill_switch_line
+
+        lines = ask_for_resets(place, arguments.strategy, arguments.book, " ".join(arguments.reason.split()))
+        for line in [*lines, *kill_switch_line(file, _again(arguments))]:
+            print(line)
+        print(f"  what it goes on with: stratd run {_again(arguments)} --preview")
+        return 0
+    if arguments.reason:
+        raise UsageError("--reason is kept with a reset: say of what, with --strategy NAME or --book")
     before = _reason(file)
     try:
         file.unlink(missing_ok=True)
@@ -71,7 +91,8 @@ def resume_session(arguments: argparse.Namespace) -> int:
     else:
         print(f"{place.name} is not halted any more (it was: {before})")
         print(
-            "  new orders are let through again; those that were cancelled stay cancelled; what a risk limit has halted stays halted"
+            "  new orders are let through again; those that were cancelled stay cancelled; what a risk limit has halted stays halted "
+            "(--strategy NAME and --book reset that)"
         )
     print(f"  {_who_runs(place)}")
     return 0

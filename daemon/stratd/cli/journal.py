@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 # As journal_lines has them; here too, because that loads numpy, which --help need not wait for. A test compares them.
 KINDS: Final = (
-    "orders", "fills", "ended", "trades", "refused", "cancels", "amendments", "charges", "risk", "equity", "checkpoints", "session",
+    "orders", "fills", "ended", "trades", "refused", "cancels", "amendments", "charges", "risk", "resets", "equity", "checkpoints",
+    "book", "session",
 )  # fmt: skip
 EXPORTED: Final = ("fills", "orders", "ended", "trades", "refused", "charges", "risk", "equity")
 OUT_SUFFIXES: Final = (".csv", ".parquet", ".jsonl")
@@ -168,7 +169,7 @@ def _line_document(line: Line) -> dict[str, Any]:
 
     return {
         "sequence": line.sequence,
-        "time": utc_text(line.time) if line.strategy else None,
+        "time": utc_text(line.time) if line.time > 0 else None,
         "strategy": line.strategy,
         "what": line.kind,
         **with_times(line.values),
@@ -185,7 +186,7 @@ def lines_table(lines: list[Line], width: int, several: bool) -> Any:
     table = make_table(*headings, gap=2 if width >= 120 else 1)
     for line in lines:
         what, symbol, side, quantity, price, details = cells_of(line)
-        when = time_text(line.time) if line.strategy else ""
+        when = time_text(line.time) if line.time > 0 else ""
         style = "red" if line.kind in ("refused", "risk") else ""
         cells = [when, *([line.strategy] if several else []), what, symbol, side, quantity, price, details]
         table.add_row(*(Text(cell, style=style) for cell in cells))

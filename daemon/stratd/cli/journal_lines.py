@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,8 @@ from stratd.core.clock import utc_text
 from stratd.errors import JournalError
 from stratd.execution import account_journal as aj
 from stratd.execution import records as r
+from stratd.execution.resets import unpack_reset
+from stratd.execution.session_past import unpack_book
 from stratd.journal.entry import Record
 from stratd.journal.reader import read_journal
 from stratd.model import MONEY, Instrument, Trade
@@ -32,21 +34,31 @@ RECORD_KINDS: Final = {
     "charges": c.CHARGE,
     "risk": c.RISK,
 }
-ENTRY_KINDS: Final = {"equity": aj.POINTS, "checkpoints": aj.CHECKPOINT, "session": aj.SESSION}
+ENTRY_KINDS: Final = {
+    "resets": aj.RESET, "equity": aj.POINTS, "checkpoints": aj.CHECKPOINT, "book": aj.BOOK, "session": aj.SESSION,
+}  # fmt: skip
 KINDS: Final = (*RECORD_KINDS, *ENTRY_KINDS)
-USUAL: Final = (*RECORD_KINDS, "session")
+USUAL: Final = (*RECORD_KINDS, "resets", "session")
 """What is shown where nothing else is asked for: one equity point for each bar, and a checkpoint for each decision, would hide the rest."""
 
 _BY_NUMBER: Final = {number: kind for kind, number in RECORD_KINDS.items()}
+_OF_STEPS: Final = {aj.RESET: "resets", aj.BOOK: "book"}
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the numbers of a journal mean: its first entry."""
+    """What the numbers of a journal mean: its first entry, and one for each start with other rules.
+
+    Attributes:
+        capital: of each strategy, in its currency.
+        changed: rules that are not what they were before, in words.
+    """
 
     session: str
     symbols: tuple[str, ...]
     instruments: tuple[Instrument, ...]
+    capital: Mapping[str, float] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +142,9 @@ class JournalLines:
             elif entry.kind == aj.CHECKPOINT and "checkpoints" in wanted.kinds:
                 if wanted.since <= entry.time < wanted.until:
                     yield record, "checkpoints", nothing
+            elif entry.kind in _OF_STEPS and _OF_STEPS[entry.kind] in wanted.kinds:
+                if wanted.since <= entry.time < wanted.until:
+                    yield record, _OF_STEPS[entry.kind], nothing
             elif entry.kind in (aj.SESSION, aj.ENDED) and "session" in wanted.kinds:
                 yield record, "session", nothing
 
@@ -139,8 +154,24 @@ class JournalLines:
             raise not_understood(record, self.path, "no entry before it says what its symbols are")
         if kind == "session":
             ended = entry.kind == aj.ENDED
-            values = {"ended": ended} if ended else {"name": self.terms.session, "symbols": list(self.terms.symbols)}
+            values: dict[str, Any] = (
+                {"ended": True} if ended else {"name": self.terms.session, "symbols": list(self.terms.symbols)}
+            )
+            if not ended and (changed := terms_of(record, self.path).changed):
+                values["changed"] = list(changed)
             return Line(record.sequence, entry.time, "", kind, values)
+        if kind == "resets":
+            asked = unpack_reset(entry.payload)
+            values = {
+                "of_book": not entry.owner,
+                "state": asked.state,
+                "by": asked.by,
+                "asked_time": asked.at,
+                "reason": asked.reason,
+            }
+            return Line(record.sequence, entry.time, entry.owner, kind, values)
+        if kind == "book":
+            return Line(record.sequence, entry.time, "", kind, _book(unpack_book(entry.payload)))
         if kind == "equity":
             return Line(record.sequence, int(row[0]), entry.owner, kind, {"equity": int(row[1]) / MONEY})
         try:
@@ -176,6 +207,20 @@ class JournalLines:
         }
 
 
+def _book(saved: dict[str, Any]) -> dict[str, Any]:
+    """What an entry of the book says, in plain values."""
+    numbers, strikes = saved["monitor"], saved["strikes"]
+    return {
+        "equity": numbers["equity"] / MONEY,
+        "peak": numbers["peak"] / MONEY,
+        "trading_state": str(r.TRADING_STATES[numbers["state"]]),
+        "limit": r.RISK_REASONS[strikes[-1][1]] if strikes else None,
+        "approved": saved["approved"],
+        "refused": saved["refused"],
+        "crossed_lots": saved["crossed"],
+    }
+
+
 def terms_of(record: Record, path: Path) -> Terms:
     """What the first entry of a journal says.
 
@@ -186,7 +231,8 @@ def terms_of(record: Record, path: Path) -> Terms:
         about = json.loads(record.entry.payload)
         listed = zip(about["symbols"], about["ticks"], about["lots"], strict=True)
         instruments = tuple(Instrument(symbol, tick=tick, lot=lot) for symbol, tick, lot in listed)
-        return Terms(str(about["session"]), tuple(about["symbols"]), instruments)
+        capital = {str(name): float(amount) for name, amount in about.get("capital", {}).items()}
+        return Terms(str(about["session"]), tuple(about["symbols"]), instruments, capital, tuple(about.get("changed", ())))
     except (ValueError, KeyError, TypeError) as error:
         raise not_understood(record, path, f"{type(error).__name__}: {error}") from error
 

@@ -12,12 +12,14 @@ from stratd.cli.journal_lines import Terms, not_understood, table_of, terms_of
 from stratd.cli.plain_ledger import UNITS, PlainLedger, PlainPosition, RoundTrip, money
 from stratd.core.clock import utc_text
 from stratd.execution import account_journal as aj
-from stratd.execution.records import units
+from stratd.execution.records import TRADING_STATES, units
 from stratd.journal.entry import Record
 from stratd.journal.reader import read_journal
 from stratd.portfolio import cells as c
 
 Say = Callable[[str], None]
+
+_STATE: Final = "trading state"
 
 # Numbers of a checkpoint that are money.
 _MONEY: Final = ("cash", "realised PnL", "fees", "financing", "value of fills", "value of positions")
@@ -41,7 +43,9 @@ class StrategyMoney:
         orders, fills, trades, refused: how many were recorded.
         checkpoints: with how many it was compared.
         behind: records since the last checkpoint.
-        capital: units of money that it began with; None until the first checkpoint.
+        capital: units of money that it began with; None where the journal does not say, until the first checkpoint.
+        state: trading state that its records have led to, as a code.
+        resets: how often a person has reset it, less how often it has become active again.
     """
 
     name: str
@@ -53,16 +57,23 @@ class StrategyMoney:
     checkpoints: int = 0
     behind: int = 0
     capital: int | None = None
+    state: int = c.ACTIVE
+    resets: int = 0
     averaged: PlainLedger = field(init=False)
     oldest_first: PlainLedger = field(init=False)
     _open: dict[int, _Open] = field(default_factory=dict)
     _trips: list[RoundTrip] = field(default_factory=list)
     _first_point: tuple[int, int] | None = None
+    _last_point: tuple[int, int, int] | None = None
+    _last_fill: int = -1
+    _compared: int = 0
     _said: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A journal does not say how costs are taken off. Both are kept; a checkpoint with open positions shows which it is.
         lots = [one.lot for one in self.terms.instruments]
+        if self.name in self.terms.capital:
+            self.capital = round(self.terms.capital[self.name] * UNITS)
         self.averaged, self.oldest_first = PlainLedger(False, lots), PlainLedger(True, lots)
 
     @property
@@ -134,6 +145,8 @@ class StrategyMoney:
                 wrong(f"order #{order} ended with {whole[c.R_LOTS]} lots filled, and its fills come to {found.filled}")
         elif kind == c.REFUSED:
             self.refused += 1
+        elif kind == c.RISK:
+            self._risk(whole[c.R_A], wrong)
         elif kind in (c.CANCEL, c.AMEND) and order not in self._open:
             wrong(f"order #{order} was to be {'cancelled' if kind == c.CANCEL else 'amended'}, and was not open")
 
@@ -141,6 +154,7 @@ class StrategyMoney:
         order, symbol, side, lots = whole[c.R_ORDER], whole[c.R_SYMBOL], whole[c.R_SIDE], whole[c.R_LOTS]
         price, time = real[c.R_PRICE], whole[c.R_TIME]
         self.fills += 1
+        self._last_fill = time
         found = self._open.get(order)
         if found is None:
             wrong(f"order #{order} filled, and was not open")
@@ -182,6 +196,14 @@ class StrategyMoney:
             ]
             wrong(f"a trade of {symbol} does not agree with its fills: {', '.join(parts)}")
 
+    def _risk(self, state: int, wrong: Say) -> None:
+        """The account went to another trading state: to a stricter one by itself, to active because a person has reset it."""
+        if state == c.ACTIVE and self.resets > 0:
+            self.resets -= 1
+        elif state <= self.state:
+            wrong(f"went from {TRADING_STATES[self.state]} to {TRADING_STATES[state]}, and nobody has reset it")
+        self.state = state
+
     def _say_missing(self, wrong: Say) -> None:
         for trip in self._trips:
             wrong(f"a fill has ended a trade of {self.terms.symbols[trip.symbol]}, which was not recorded")
@@ -190,11 +212,12 @@ class StrategyMoney:
     # Points and checkpoints.
 
     def take_points(self, record: Record, path: Path) -> None:
-        """Note the first equity point: the account began with that."""
-        if self._first_point is None:
-            rows = table_of(record, 2, path)
-            if len(rows):
+        """Note the first equity point, with which the account began, and the last one, which the next checkpoint may be of."""
+        rows = table_of(record, 2, path)
+        if len(rows):
+            if self._first_point is None:
                 self._first_point = int(rows[0, 0]), int(rows[0, 1])
+            self._last_point = int(rows[-1, 0]), int(rows[-1, 1]), record.sequence
 
     def compare(self, record: Record, say: Say) -> None:
         """Compare with a checkpoint."""
@@ -206,23 +229,28 @@ class StrategyMoney:
         if len(untold):
             return  # it holds what is recorded only once the strategy has been told: the next one is compared
 
+        first, self._compared = self._compared + 1, record.sequence
+
         def wrong(text: str) -> None:
-            say(f"{self.name}, checkpoint at {utc_text(record.entry.time)} (entry {record.sequence}): {text}")
+            where = f"entry {record.sequence}, over what entries {first} to {record.sequence} say"
+            say(f"{self.name}, checkpoint at {utc_text(record.entry.time)} ({where}): {text}")
 
         if self._trips:
             self._say_missing(wrong)
         ledger = self.oldest_first if len(held) else self.averaged
         cell = cells.tolist()
+        at_first = self._first_point
+        begun_with = at_first[1] if at_first is not None and at_first[0] == first_time else None
         if self.capital is None:
-            at_first = self._first_point
-            known = at_first is not None and at_first[0] == first_time
-            self.capital = at_first[1] if known and at_first is not None else cell[c.C_CASH] - ledger.cash
+            self.capital = begun_with if begun_with is not None else cell[c.C_CASH] - ledger.cash
+        elif begun_with is not None:
+            self._differs("equity of the first point", begun_with, self.capital, wrong)
         compared = [
             ("cash", cell[c.C_CASH], self.capital + ledger.cash),
             ("realised PnL", cell[c.C_REALISED], ledger.realised),
             ("fees", cell[c.C_FEES], ledger.fees),
             ("financing", cell[c.C_FINANCING], ledger.financing),
-            ("value of fills", cell[c.C_TURNOVER], ledger.turnover),
+            ("value of fills", cell[c.C_TURNOVER] + c.TURNOVER_CARRY * cell[c.C_TURNOVER_HIGH], ledger.turnover),
             ("orders", cell[c.C_ORDER_COUNT], self.orders),
             ("fills", cell[c.C_FILL_COUNT], self.fills),
             ("trades", cell[c.C_TRADE_COUNT], self.trades),
@@ -232,7 +260,8 @@ class StrategyMoney:
         for name, said, found in compared:
             self._differs(name, said, found, wrong)
         self._compare_positions(ledger, positions.tolist(), wrong)
-        self._compare_values(positions.tolist(), marks.view("f8").tolist(), cell, wrong)
+        self._compare_values(ledger, positions.tolist(), marks.view("f8").tolist(), cell, wrong)
+        self._differs(_STATE, cell[c.C_STATE], self.state, wrong)
         self._compare_orders(orders.tolist(), wrong)
         if len(held):
             self._compare_parts(ledger, positions.tolist(), held.tolist(), wrong)
@@ -251,14 +280,25 @@ class StrategyMoney:
         for symbol_index in ledger.positions.keys() - {row[c.P_SYMBOL] for row in rows}:
             wrong(f"has no position in {self.terms.symbols[symbol_index]}, of which there are fills")
 
-    def _compare_values(self, rows: Sequence[list[int]], marks: Sequence[list[float]], cell: list[int], wrong: Say) -> None:
-        total = 0
+    def _compare_values(
+        self, ledger: PlainLedger, rows: Sequence[list[int]], marks: Sequence[list[float]], cell: list[int], wrong: Say
+    ) -> None:
+        total = unrealised = 0
         for row, mark in zip(rows, marks, strict=True):
             lots, lot = row[c.P_LOTS], mark[c.P_LOT]
             value = money(mark[c.P_MARK], abs(lots) * lot) * (1 if lots >= 0 else -1)
             self._differs(f"value of {self.terms.symbols[row[c.P_SYMBOL]]}", row[c.P_VALUE], value, wrong)
             total += value
+            position = ledger.positions.get(row[c.P_SYMBOL], PlainPosition())
+            unrealised += money(mark[c.P_MARK], abs(position.lots) * lot) * (1 if position.lots >= 0 else -1) - position.cost
         self._differs("value of positions", cell[c.C_VALUE], total, wrong)
+        # The records alone, but for the last closes, which no record has.
+        assert self.capital is not None  # known by now
+        equity = self.capital + ledger.realised + unrealised - ledger.fees - ledger.financing
+        self._differs("equity", cell[c.C_CASH] + cell[c.C_VALUE], equity, wrong)
+        # What fills at the close on which it was decided does so behind the point of that close.
+        if self._last_point is not None and self._last_fill < self._last_point[0] == cell[c.C_TIME]:
+            self._differs(f"equity point of entry {self._last_point[2]}", self._last_point[1], equity, wrong)
 
     def _compare_orders(self, rows: Sequence[list[int]], wrong: Say) -> None:
         working = {row[c.O_ID]: row[c.O_FILLED] for row in rows if row[c.O_STATE] <= c.PARTIAL}
@@ -287,9 +327,15 @@ class StrategyMoney:
         """Say a difference, once for as long as it stays the same."""
         if said - found != self._said.get(name, 0):
             self._said[name] = said - found
-            is_money = name in _MONEY or name.startswith(("cost", "realised", "fees of", "value"))
-            show = _sum if is_money else str
+            is_money = name in _MONEY or name.startswith(("cost", "realised", "fees of", "value", "equity"))
+            show: Callable[[int], str] = _sum if is_money else str
+            if name == _STATE:
+                show = _state
             wrong(f"{name}: it says {show(said)}, its records come to {show(found)}")
+
+
+def _state(code: int) -> str:
+    return str(TRADING_STATES[code]) if code in range(len(TRADING_STATES)) else str(code)
 
 
 def _sum(amount: int) -> str:
@@ -317,6 +363,8 @@ def check_money(path: Path, entries: int) -> tuple[list[StrategyMoney], list[str
         entry = record.entry
         if entry.kind == aj.SESSION:
             terms = terms_of(record, path)
+        elif entry.kind == aj.RESET and entry.owner in found:
+            found[entry.owner].resets += 1
         elif entry.kind in (aj.RECORDS, aj.POINTS, aj.CHECKPOINT):
             if terms is None:
                 raise not_understood(record, path, "no entry before it says what its symbols are")

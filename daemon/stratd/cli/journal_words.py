@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stratd.cli.journal_lines import Line
+from stratd.core.clock import utc_text
 
 Cells = tuple[str, str, str, str, str, str]
 """What it is, symbol, side, quantity, price, and everything else."""
 
 _WHAT: Final = {
     "orders": "order", "fills": "fill", "ended": "ended", "trades": "trade", "refused": "refused", "cancels": "cancel",
-    "amendments": "amend", "charges": "charge", "risk": "risk", "equity": "equity", "checkpoints": "checkpoint", "session": "session",
+    "amendments": "amend", "charges": "charge", "risk": "risk", "resets": "reset", "equity": "equity",
+    "checkpoints": "checkpoint", "book": "book", "session": "session",
 }  # fmt: skip
 
 
@@ -114,7 +116,26 @@ def _checkpoint(values: Mapping[str, Any]) -> list[str]:
 def _session(values: Mapping[str, Any]) -> list[str]:
     if values.get("ended"):
         return ["the session has come to its end"]
-    return [f"{values['name']}: {', '.join(values['symbols'])}"]
+    return [f"{values['name']}: {', '.join(values['symbols'])}", *(f"changed: {line}" for line in values.get("changed", ()))]
+
+
+def _reset(values: Mapping[str, Any]) -> list[str]:
+    what = "the book" if values["of_book"] else "the account"
+    parts = [f"{what}, which was {values['state']}", f"by {values['by']} at {utc_text(values['asked_time'])}"]
+    return [*parts, values["reason"]] if values["reason"] else parts
+
+
+def _book(values: Mapping[str, Any]) -> list[str]:
+    state = values["trading_state"] if values["limit"] is None else f"{values['trading_state']}: {values['limit']}"
+    refused, crossed = sum(values["refused"].values()), sum(values["crossed_lots"].values())
+    return [
+        f"equity {_money(values['equity'])}",
+        f"highest {_money(values['peak'])}",
+        state,
+        f"let through {values['approved']:,}",
+        *([f"refused {refused:,}"] if refused else []),
+        *([f"crossed {crossed:,} lots"] if crossed else []),
+    ]
 
 
 _PARTS: Final = {
@@ -130,4 +151,6 @@ _PARTS: Final = {
     "equity": lambda values: [_money(values["equity"])],
     "checkpoints": _checkpoint,
     "session": _session,
+    "resets": _reset,
+    "book": _book,
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from stratd.system.result import SessionResult, StrategyResult
+    from stratd.system.result import BookResult, SessionResult, StrategyResult
 
 HASH_CHARACTERS: Final = 12
 WIDE: Final = 100
@@ -126,9 +126,24 @@ def _numbers(result: SessionResult) -> list[tuple[str, str]]:
         ("elapsed", span_text(result.elapsed_seconds) + rate),
         ("audit", result.audit_hash[:HASH_CHARACTERS] + ("" if result.deterministic else " (not deterministic)")),
     ]
+    if result.book is not None:
+        rows.append(("book", _book(result.book)))
     if result.journal_file is not None:
         rows.append(("journal", result.journal_file))
     return rows
+
+
+def _book(book: BookResult) -> str:
+    """What the book came to: equity, state, what it refused and what crossed."""
+    parts = [f"equity {book.equity:,.2f} (highest {book.peak:,.2f})"]
+    parts.append(book.state if book.limit is None else f"{book.state}: {book.limit} at {book.limit_time}")
+    refused = sorted(book.refused.items(), key=lambda item: (-item[1], item[0]))
+    parts.append(f"let through {count_text(book.approved)}")
+    if refused:
+        parts.append("refused " + " and ".join(f"{reason} {count_text(count)}" for reason, count in refused))
+    if book.crossed_lots:
+        parts.append(f"crossed {count_text(sum(book.crossed_lots.values()))} lots worth {book.crossed_notional:,.2f}")
+    return ", ".join(parts)
 
 
 def _rejected(result: SessionResult) -> str:

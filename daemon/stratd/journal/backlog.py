@@ -39,7 +39,7 @@ class Backlog:
         """
         Args:
             batch_bytes: 0 wakes the journal's thread for every post, else when this much has come together.
-            bound_bytes: beyond it `post` waits; 0 never waits.
+            bound_bytes: beyond it `post` waits, for as long as the journal can write; 0 never waits.
         """
         self.writer = Parker()
         self.last = self.durable = 0
@@ -61,12 +61,16 @@ class Backlog:
         self.last = self.durable = ticket
 
     def post(self, rows: list[Row], size: int) -> int | None:
-        """Queue a group. Returns its ticket, or None after `close`."""
+        """Queue a group.
+
+        Returns:
+            Its ticket. None after `close`, and where there is no room for it and nothing can be written that would make some.
+        """
         while True:
             with self._lock:
                 if self.closing:
                     return None
-                if not self._bound_bytes or self._bytes < self._bound_bytes:
+                if self._has_room():
                     ticket = self.last = self.last + 1
                     first = not self._posted
                     self._posted.append(Group(ticket, rows, size))
@@ -75,6 +79,8 @@ class Backlog:
                     # A batch is worth a wake-up when it begins and when it is full.
                     wake = first or self._fresh_bytes >= self._batch_bytes
                     break
+                if self.failure is not None:
+                    return None
                 room = allocate_lock()
                 room.acquire()
                 self._without_room.append(room)
@@ -133,7 +139,7 @@ class Backlog:
             self._wake()
 
     def fail(self, reason: str) -> None:
-        """Say that nothing can be written; who waits is told at once. What was posted stays."""
+        """Say that nothing can be written; who waits, for a ticket or for room, is told at once. What was posted stays."""
         with self._lock:
             self.failure = reason
             self._wake()
@@ -151,6 +157,9 @@ class Backlog:
             self.closing = self._ended = True
             self._wake()
 
+    def _has_room(self) -> bool:
+        return not self._bound_bytes or self._bytes < self._bound_bytes
+
     def _wake(self) -> None:
         durable = self.durable
         everybody = self.failure is not None or self._ended
@@ -160,7 +169,7 @@ class Backlog:
                 waiter[1].release()
             else:
                 self._waiters.append(waiter)
-        if self._without_room and (self.closing or self._bytes < self._bound_bytes):
+        if self._without_room and (self.closing or self.failure is not None or self._has_room()):
             rooms, self._without_room = self._without_room, []
             for room in rooms:
                 room.release()

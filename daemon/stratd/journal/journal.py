@@ -81,13 +81,13 @@ class Journal:
     def post(self, entries: Sequence[Entry]) -> int:
         """Queue entries as one group, which is written whole or not at all.
 
-        Durable: never waits for the disk. Batched: waits while more than 16 MiB are queued.
+        Durable: never waits for the disk. Batched: waits while more than 16 MiB are queued, if the journal can write.
 
         Returns:
             The group's ticket, a growing number; without entries the last one that was given out.
 
         Raises:
-            JournalError: the journal is not open.
+            JournalError: the journal is not open; or (batched) so much is queued, and it cannot write.
             TypeError, ValueError: an entry cannot be written (a payload that is not bytes or beyond 16 MiB, a number beyond 64 bits).
         """
         if self._writer is None:
@@ -97,7 +97,9 @@ class Journal:
             return self._backlog.last
         ticket = self._backlog.post(rows, sum(_ROW_BYTES + len(row.payload) for row in rows))
         if ticket is None:
-            raise JournalError(self.failure or "is closed: nothing can be posted any more", path=str(self.path))
+            if self.failure is not None:
+                raise JournalError(self.failure)  # it says which file
+            raise JournalError("is closed: nothing can be posted any more", path=str(self.path))
         return ticket
 
     def wait(self, ticket: int, timeout_seconds: float | None = None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from stratd.data.calendars import Grid, grid_of
 from stratd.data.event_log import EventLog
 from stratd.data.session_data import SessionData
 from stratd.data.subscription import NOTIFY, SLICE_ONLY, WATCH, Slot, StreamSubscription
+from stratd.errors import StratdError
 from stratd.execution.account import Account
 from stratd.execution.account_journal import Past
 from stratd.execution.records import TOLD, Event
@@ -30,13 +30,14 @@ from stratd.portfolio.cells import BY_HALT, C_TIME, FILL
 from stratd.portfolio.sizing import Sizing
 from stratd.risk.limits import RiskLimits
 from stratd.strategy.base import Strategy
+from stratd.strategy.catch_up import SKIPPED, CatchUp
 from stratd.strategy.context import Market, Moment, StrategyContext
 from stratd.strategy.desk import SETTLE, Desk
+from stratd.strategy.kept_state import KeptState
 from stratd.strategy.signals import SignalLog
 from stratd.strategy.thread_metrics import Durations
 
 _SETTLE: Final = -1 - SETTLE  # as `_other` is given it
-_SKIPPED: Final = SETTLE - 1  # stands for an event that was handled before a restart
 _LOGGED_ERRORS: Final = 10  # after these, errors are only counted
 
 
@@ -117,11 +118,10 @@ class StrategyThread:
         self._held_said = False
         self._abandoned = False
         self._fenced = False  # nothing that it signals counts any more
-        self.last_event_ns = -1  # close time of the newest event that it was given
-        self._gave_up = False  # quarantined for its errors: it is not to go on where it stopped
-        self._past_until = -1
-        self._come_to = -1  # after a restart: how far it has come again
-        self._saved: dict[str, Any] = {}
+        self.last_event_ns = -1  # close time of the newest event that it was given; within a window, of the one before
+        self.gave_up = False  # it has ended for errors: its account is left as it was at that event
+        self.catch_up: CatchUp | None = None  # after a restart
+        self._kept = KeptState()
         self._moment = Moment()
         self._slots = context.slots()
         context.note_indicators = policy.keep_signals
@@ -240,12 +240,13 @@ class StrategyThread:
             reason = f"faulted: {self.last_error}"
             if self.state is State.RUNNING:
                 self.state = State.FAULTED
+                self._safely(partial(self._leave_account, self.last_event_ns, reason))
         finally:
             self.subscription.detach()
         self.ended_by = self.ended_by or reason
         if self.state is State.RUNNING:
             self.state = State.STOPPED
-        self._end_account()
+        self._safely(self._end_account)
         self._guard("teardown", self.strategy.teardown)
         if self.state is not State.STOPPED:
             self._context.handles.close()
@@ -258,24 +259,50 @@ class StrategyThread:
         while (window := subscription.take(self._data)) is not None:
             frame, slots, ends = window
             context.advance(frame, subscription.last_end)
-            if slots:
-                self._note_times(len(slots))
-            first = self._skip_past(slots) if self._past_until >= 0 else 0
             rest = iter(slots)
             events = zip(rest, ends, strict=True)
-            if self._desk is not None:
-                self._desk.begin_window(slots, rest, first)
+            self._begin_window(slots, rest)
             undelivered = self._run_window(events)
+            if not self._abandoned:
+                self._end_window(len(slots))
             if self._abandoned:
-                subscription.cut_window(len(slots) - undelivered - sum(1 for _ in events))
+                self._cut_window(len(slots) - undelivered - sum(1 for _ in events))
                 return self.ended_by
-            if self._desk is not None:
-                self._commit(self.last_event_ns)
-                self._desk.end_window(self.last_event_ns)
-                if self.account is not None and self.account.journal is not None and not self.account.journal.durable:
-                    self.account.journal.flush()
             subscription.done()
         return "end of the log"
+
+    def _begin_window(self, slots: list[int], rest: Iterator[int]) -> None:
+        times = self.subscription.event_time
+        if slots and self.account is not None and self.account.scorecard.first_time < 0:
+            self.account.scorecard.first_time = times.item(0)
+        first = 0
+        if self.catch_up is not None and not (self.catch_up.done and self.catch_up.first_bar_ns >= 0):
+            first = self._catch_up(self.catch_up, slots)
+        if self._desk is not None:
+            self._desk.begin_window(slots, rest, first)
+
+    def _end_window(self, events: int) -> None:
+        """The strategy has been given a window's events: what it decided is recorded, and its account comes to the window's end."""
+        if events:
+            self.last_event_ns = max(self.last_event_ns, self.subscription.event_time.item(events - 1))
+        desk, account = self._desk, self.account
+        if desk is None or account is None:
+            return
+        *_, whole = self.subscription.account_window()
+        if whole:
+            # Else it may end in mid-step, and a checkpoint would claim the rest of the step: it is made before the next one.
+            self._commit(self.last_event_ns)
+        if self._abandoned:
+            return
+        desk.end_window(self.last_event_ns)
+        if account.journal is not None and not account.journal.durable:
+            self._record_by(account.journal.flush, self.last_event_ns)
+
+    def _cut_window(self, given: int) -> None:
+        """The strategy ends within a window, of which it was given so many events."""
+        self.subscription.cut_window(given)
+        if given and not self.gave_up:
+            self.last_event_ns = max(self.last_event_ns, self.subscription.event_time.item(given - 1))
 
     def _run_window(self, events: Iterator[tuple[int, int]]) -> int:
         """Run the events of one window; what they raise is survived here.
@@ -334,7 +361,7 @@ class StrategyThread:
             raise _Abandoned
         if code == _SETTLE:
             return self._settle(end)
-        if code == -1 - _SKIPPED:
+        if code == -1 - SKIPPED:
             return False
         code -= slots
         intervals, calendars = len(self._market.intervals), len(self._market.calendars)
@@ -370,6 +397,8 @@ class StrategyThread:
         assert desk is not None  # it planted this
         index, slot = desk.settle()
         self._commit(desk.handled_before(index, self.subscription.event_time))
+        if self._abandoned:
+            raise _Abandoned
         moment.time = time = self.subscription.event_time.item(index)
         moment.interval, moment.minute = None, time - MINUTE_NS
         desk.bring_to(time)
@@ -396,12 +425,6 @@ class StrategyThread:
                 if self._failed(one) or self._abandoned:
                     raise _Abandoned from error
 
-    def _note_times(self, events: int) -> None:
-        times = self.subscription.event_time
-        self.last_event_ns = max(self.last_event_ns, times.item(events - 1))
-        if self.account is not None and self.account.scorecard.first_time < 0:
-            self.account.scorecard.first_time = times.item(0)
-
     def resume(self, past: Past, how: str) -> None:
         """Before `start`: go on where a journal ends. Events that were handled then only become visible again.
 
@@ -414,38 +437,38 @@ class StrategyThread:
         """
         assert self.account is not None  # there is a journal
         assert self._desk is not None  # made with the account
-        state, entries = self.account.resume(past)
-        self._desk.take_entries(entries)
-        self._past_until = self.last_event_ns = past.time
+        state = self.account.resume(past)
+        self._desk.resume_after(past.time)
+        self.last_event_ns = past.time
+        market = self._market
+        symbols = {slot.symbol_index for _, slot in self._slots}
+        calendars = {market.calendar_of[market.symbols[symbol]] for symbol in symbols}
+        self.catch_up = CatchUp(past.time, symbols, [market.calendars[number] for number in sorted(calendars)])
         if how == "flatten":
             self.account.flatten()
             return
         if how == "hold":
             self.account.closed_by = Refusal.HALTED
-        self._saved = state
+        self._kept.take(state)
         self.strategy.restore_state(state)
 
     @property
     def awaits_ns(self) -> int:
         """Up to when (close time, ns UTC) it had handled events before a restart, if it has not come there again; -1 else."""
-        return self._past_until if self._come_to < self._past_until else -1
+        return -1 if self.catch_up is None else self.catch_up.awaits_ns
 
-    def _skip_past(self, slots: list[int]) -> int:
+    def _catch_up(self, catch_up: CatchUp, slots: list[int]) -> int:
         """Of a window's events, those that were handled before a restart are not notified again. Returns how many they are."""
-        times = self.subscription.event_time[: len(slots)]
-        handled = int(np.searchsorted(times, self._past_until, side="right"))
-        notified, bars = len(self._slots), len(self._market.intervals) + 2 * len(self._market.calendars)
-        for i in range(handled):
-            code = slots[i]
-            if code >= 0:
-                slots[i] = -1 - code
-            elif notified <= -1 - code < notified + bars:
-                slots[i] = _SKIPPED
-        if handled < len(slots):
-            self._past_until = -1
-        elif handled:
-            self._come_to = times.item(handled - 1)
-        return handled
+        segment, start, published, *_ = self.subscription.account_window()
+        if catch_up.look(segment, start, published):
+            self._context.log.error(
+                "bars are missing: the feed begins behind where the strategy had come before the restart; its orders were not matched there",
+                handled_up_to=utc_text(catch_up.until),
+                first_bar=utc_text(catch_up.first_bar_ns),
+                minutes=catch_up.missing_minutes,
+            )
+        others = len(self._market.intervals) + 2 * len(self._market.calendars)
+        return catch_up.skip(slots, self.subscription.event_time[: len(slots)], len(self._slots), others)
 
     def _commit(self, handled: int) -> None:
         """Where the session's journal is durable, what the strategy has decided is on the disk before anybody sees it.
@@ -458,36 +481,45 @@ class StrategyThread:
             return
         if not account.journal.durable:
             return
-        assert self._desk is not None  # made together
-        self._halt_if(account.commit(handled, self._state(), self._desk.entries), handled)
-
-    def _state(self) -> dict[str, Any]:
-        """What the strategy wants to keep; what it kept last, if it cannot say."""
         try:
-            state = self.strategy.save_state()
-            json.dumps(state)
-            self._saved = state
+            self._save()
         except BaseException as error:
-            self._failed(error)
-        return self._saved
+            if self._failed(error):
+                return  # recorded at its end
+        self._record_by(partial(account.commit, handled, self._kept.value), handled)
+
+    def _save(self) -> None:
+        """Ask the strategy what it wants to keep. What it kept last stays, if it cannot say."""
+        self._kept.take(self.strategy.save_state())
+
+    def _leave_account(self, time: int, reason: str) -> None:
+        """The strategy ends for errors, at the event at `time`: its orders are cancelled, and what it holds is left as it is then."""
+        self.gave_up = True
+        self.last_event_ns = max(self.last_event_ns, time)
+        account = self.account
+        if account is not None:
+            account.gave_up = reason
+            account.stop_trading(max(time, account.count(C_TIME)) if account.active else time, BY_HALT, Refusal.HALTED)
 
     def _end_account(self) -> None:
         """The log has ended: the last fills are told, positions closed where the rules say so, and all of it is recorded."""
         account = self.account
         if account is None or not account.active or self.awaits_ns >= 0:
             return
-        if self._abandoned and not self._gave_up:
+        if self.gave_up:
+            self._record(self.last_event_ns)
+            return
+        if self._abandoned:
             # In mid-step: a checkpoint here would lose the step's other events after a restart. Records are kept where nothing restarts.
             account.settle_all()
             if account.journal is not None and not account.journal.durable:
                 account.journal.flush()
             return
-        if not self._log.complete and not self._gave_up:
+        if not self._log.complete:
             # Stopped: what is not told yet comes before the next event, which the next run has.
             self._record(self.last_event_ns)
             return
-        if not self._gave_up:
-            account.finish()
+        account.finish()
         self._moment.time = account.count(C_TIME)
         for event in account.untold():
             self._context._current = self._moment
@@ -499,9 +531,28 @@ class StrategyThread:
         """Record all that is left, with a last checkpoint."""
         account = self.account
         assert account is not None  # asked before
-        assert self._desk is not None  # made together
         if account.journal is not None:
-            self._halt_if(account.commit(handled, self._state(), self._desk.entries), handled)
+            self._guard("save_state", self._save)
+            self._record_by(partial(account.commit, handled, self._kept.value), handled)
+
+    def _record_by(self, call: Callable[[], str | None], time: int) -> None:
+        """Have something recorded. Where that fails, whatever it is, nothing is decided any more: it would not be on record."""
+        try:
+            failure = call()
+        except BaseException as error:
+            failure = _said(error)
+        self._halt_if(failure, time)
+
+    def _safely(self, call: Callable[[], None]) -> None:
+        """Do something with the account when the strategy has ended. What it raises is no error of the strategy's, and ends the run as one that
+        could not be recorded."""
+        try:
+            call()
+        except BaseException as error:
+            assert self.account is not None  # else there is nothing to do
+            self.account.stopped_by = self.account.stopped_by or _said(error)
+            trace = "".join(traceback.format_exception(error))
+            self._context.log.error("the strategy's account could not be brought to its end", exception=trace)
 
     def _halt_if(self, failure: str | None, time: int) -> None:
         """Trade no more if what was decided cannot be recorded."""
@@ -547,10 +598,9 @@ class StrategyThread:
         if self.errors <= self._policy.max_errors:
             return False
         self._context.log.error("strategy is quarantined", errors=self.errors, max_errors=self._policy.max_errors)
-        if self.account is not None:
-            self.account.stop_trading(now, BY_HALT, Refusal.HALTED)
-        self._gave_up = True
-        self.abandon(State.QUARANTINED, f"quarantined after {self.errors} errors: {self.last_error}")
+        reason = f"quarantined after {self.errors} errors: {self.last_error}"
+        self._leave_account(now, reason)
+        self.abandon(State.QUARANTINED, reason)
         return True
 
     def _note(self, error: BaseException) -> None:
@@ -564,3 +614,8 @@ class StrategyThread:
         except BaseException as error:
             self._note(error)
             self._context.log.error(f"{what} raised", exception="".join(traceback.format_exception(error)))
+
+
+def _said(error: BaseException) -> str:
+    """An error for a person to read."""
+    return str(error) if isinstance(error, StratdError) else f"{type(error).__name__}: {error}"

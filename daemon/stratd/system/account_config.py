@@ -206,7 +206,7 @@ class JournalConfig(ConfigModel):
     )
     on_orphan: Literal["adopt", "close", "alert"] = Field(
         "alert",
-        description="what a strategy that is not in the session any more has left open: kept and marked, closed, or only reported",
+        description="what a strategy that is not in the session any more, or could not be loaded, has left open: kept and marked, closed, or only reported",
     )
 
 

@@ -38,8 +38,9 @@ from stratd.system.account_config import risk_limits
 from stratd.system.calendars import load_calendar
 from stratd.system.config import SessionConfig, StrategyConfig
 from stratd.system.loading import Loaded, LoadFailure, load_all, refuse
+from stratd.system.restart_plan import orphans
 from stratd.system.result import RunOptions
-from stratd.system.session_journal import SessionJournal, open_journal, orphans
+from stratd.system.session_journal import SessionJournal, open_journal
 
 logger = structlog.get_logger("stratd.session")
 MINUTE_1: Final = Interval("1m")
@@ -166,7 +167,7 @@ def build_session(
     directory = config.results_path if options.results_dir is None else Path(options.results_dir)
     with ExitStack() as opened:  # closes what is open, should the rest fail
         opened.callback(hub.close)
-        journal = open_journal(config, options, directory, terms, clock)
+        journal = open_journal(config, options, directory, terms, clock, [entry.config.name for entry in loaded])
         if journal is not None:
             opened.callback(journal.journal.close)
         caretakers = {} if journal is None else _take_care(journal, config, terms, market, hub, loaded)
@@ -183,7 +184,7 @@ def build_session(
         # Before accounts go on where a journal ended: their cells are the book's.
         book = _book(config, threads, terms, data)
         if journal is not None:
-            journal.attach(threads, config.journal.on_restart, caretakers)
+            journal.attach(threads, config.journal.on_restart, caretakers, book)
         strategies = StrategyManager(threads)
         timed_out: list[str] = []
 
@@ -231,9 +232,10 @@ def _book(config: SessionConfig, threads: list[StrategyThread], terms: TradingTe
 def _take_care(
     journal: SessionJournal, config: SessionConfig, terms: TradingTerms, market: Market, hub: IndicatorHub, loaded: list[Loaded]
 ) -> dict[str, str]:
-    """Do with what strategies that are gone have left open what the session says. Returns how each caretaker goes on."""
+    """Do with what strategies that are gone, or could not be loaded, have left open what the session says. Returns how each caretaker goes on."""
     caretakers: dict[str, str] = {}
-    for name, symbols in orphans(journal.pasts, terms, [entry.name for _, entry in config.enabled_strategies]).items():
+    configured = {entry.name: entry for _, entry in config.enabled_strategies}
+    for name, symbols in orphans(journal.past.pasts, terms, [entry.config.name for entry in loaded]).items():
         if config.journal.on_orphan == "alert":
             logger.error("nobody looks after what a strategy has left open", strategy=name, symbols=symbols)
             continue
@@ -243,7 +245,12 @@ def _take_care(
         caretaker.setup(context)
         context.seal()
         context.attach(hub)
-        loaded.append(Loaded(StrategyConfig(name=name, module=Caretaker.__module__), caretaker, context))
+        stands_for = configured.get(name)
+        if stands_for is None:
+            # By the rules that its lots and fees came about by, as far as the journal has them.
+            rules = (journal.past.about or {}).get("rules", {}).get(name, {})
+            stands_for = StrategyConfig(name=name, module=Caretaker.__module__, **rules)
+        loaded.append(Loaded(stands_for, caretaker, context))
     return caretakers
 
 

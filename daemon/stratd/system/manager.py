@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,13 +18,15 @@ from stratd.data.feed import HistoryFeed
 from stratd.data.processor import END_OF_FEED
 from stratd.data.quality import StreamQuality, quality_by_symbol
 from stratd.errors import SessionError
+from stratd.execution.book import Book
+from stratd.execution.records import RISK_REASONS
 from stratd.model import MONEY
 from stratd.portfolio.cells import C_FILL_COUNT, C_ORDER_COUNT, C_TRADE_COUNT
 from stratd.strategy.manager import audit_hash
 from stratd.strategy.thread import StrategyThread
 from stratd.system.builder import Session, build_session
 from stratd.system.config import SessionConfig
-from stratd.system.result import Progress, RunOptions, SessionResult, StrategyResult
+from stratd.system.result import BookResult, Progress, RunOptions, SessionResult, StrategyResult
 from stratd.system.signals_file import check_signals_path, write_signals
 from stratd.telemetry.collector import SessionCollector, SessionParts
 from stratd.telemetry.metrics_server import MetricsServer
@@ -114,7 +117,10 @@ class SystemManager:
                 self._write_signals(session, Path(self.options.signals_path))
             result = self._result(session, elapsed)
             if session.journal is not None:
-                session.journal.close(finished=result.stopped_by == END_OF_FEED and result.error is None)
+                finished = result.stopped_by == END_OF_FEED and result.error is None
+                left = _left_open(session) if finished else []
+                session.journal.close(finished=finished and not left)
+                result = replace(result, notes=(*result.notes, *left))
             return result
         finally:
             kernel.stats.sealed = False
@@ -154,6 +160,8 @@ class SystemManager:
         """Until the data-processor has ended and the strategies are through."""
         while not session.processor.join(POLL_SECONDS):
             session.kill_switch.check()
+            if _unrecorded(session):
+                session.processor.stop()
             self._say(session)
         stopped = self._stop.is_set() or session.processor.error is not None
         late = session.strategies.join(0.5 if self._abort.is_set() else DRAIN_SECONDS)
@@ -202,6 +210,7 @@ class SystemManager:
             rejects_file=str(session.rejects.path) if session.rejects.written else None,
             journal_file=None if session.journal is None else str(session.journal.journal.path),
             restart_plan=() if session.journal is None else tuple(session.journal.plan),
+            book=None if session.book is None else _book_result(session.book),
         )
 
     def _notes(self, session: Session, quality: dict[str, StreamQuality]) -> list[str]:
@@ -216,10 +225,22 @@ class SystemManager:
         for thread in session.strategies.threads:
             if thread.account is not None and thread.account.stopped_by is not None:
                 notes.append(f"strategy {thread.name} trades no more: {thread.account.stopped_by}")
+            left = ""
+            if thread.gave_up and thread.account is not None and thread.account.active:
+                left = (
+                    f"; its account is as it was at {utc_text(thread.last_event_ns)}: its orders were cancelled then, and what it held was "
+                    "neither marked nor closed afterwards"
+                )
             if thread.state is State.QUARANTINED:
-                notes.append(f"strategy {thread.name} was {thread.ended_by}")
+                notes.append(f"strategy {thread.name} was {thread.ended_by}{left}")
             elif thread.ended_by != "end of the log":
-                notes.append(f"strategy {thread.name} ended early: {thread.ended_by}")
+                notes.append(f"strategy {thread.name} ended early: {thread.ended_by}{left}")
+            if thread.catch_up is not None and thread.catch_up.missing_minutes:
+                notes.append(
+                    f"strategy {thread.name}: bars of {thread.catch_up.missing_minutes:,} minutes are missing, from "
+                    f"{utc_text(thread.catch_up.until)}, up to where it had come before the restart, to {utc_text(thread.catch_up.first_bar_ns)}, "
+                    "where the feed begins: its orders were not matched there"
+                )
             if thread.subscription.held_back:
                 notes.append(
                     f"strategy {thread.name}: {thread.subscription.held_back} notifications were held back, "
@@ -234,6 +255,30 @@ class SystemManager:
             notes += [f"strategy {thread.name}: indicator {where} raised {error}" for where, error in thread.indicator_errors()]
         notes += [f"{symbol}: no bars came" for symbol, found in quality.items() if not found.present]
         return notes
+
+
+def _left_open(session: Session) -> list[str]:
+    """What keeps a session whose feed has ended from having come to its end, in words; nothing where it has.
+
+    What such strategies hold would be forgotten if the next run began anew.
+    """
+    assert session.journal is not None  # asked before
+    threads = {thread.name: thread for thread in session.strategies.threads}
+    ended = [name for name, thread in threads.items() if thread.state is State.STOPPED]
+    left = session.journal.left_open(threads, ended)
+    return [
+        f"the session has not come to its end: strategy {name} "
+        f"{f'was {threads[name].ended_by}' if name in threads else 'was not run'}, and has something open in {', '.join(symbols)}; the next "
+        f"run goes on with it. To begin anew, move {session.journal.journal.path} away"
+        for name, symbols in left.items()
+    ]
+
+
+def _unrecorded(session: Session) -> bool:
+    """Whether a backtest's record has failed: what it would still find out is lost. A durable run goes on, without orders."""
+    if session.journal is None or session.journal.durable:
+        return False
+    return any(thread.account is not None and thread.account.stopped_by for thread in session.strategies.threads)
 
 
 def _error(session: Session) -> str | None:
@@ -253,6 +298,21 @@ def _error(session: Session) -> str | None:
     names = ", ".join(thread.name for thread in halted)
     reason = halted[0].account.stopped_by if halted[0].account is not None else None
     return f"trading was halted ({names}): {reason}"
+
+
+def _book_result(book: Book) -> BookResult:
+    struck = book.strikes[-1] if book.strikes else None
+    return BookResult(
+        equity=round(book.final_equity() / MONEY, 2),
+        peak=round(book.monitor.peak / MONEY, 2),
+        state=str(book.state),
+        limit=None if struck is None else RISK_REASONS[struck.reason],
+        limit_time=None if struck is None else utc_text(struck.time),
+        approved=book.approved,
+        refused={str(reason): count for reason, count in book.refusals.items()},
+        crossed_lots=book.crossed_lots(),
+        crossed_notional=round(book.crossings.notional / MONEY, 2),
+    )
 
 
 def _strategy_result(thread: StrategyThread, elapsed: float) -> StrategyResult:

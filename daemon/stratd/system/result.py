@@ -45,6 +45,31 @@ class StrategyResult:
 
 
 @dataclass(frozen=True, slots=True)
+class BookResult:
+    """What all strategies of a book came to together.
+
+    Attributes:
+        equity: money of the book at the end, in its currency, to the cent; positions of strategies that were let go at the market's closes.
+        peak: the most that it ever was at the end of a step.
+        state: trading state at the end.
+        limit, limit_time: the running limit that has led to it, and when (UTC); None where none has, or a person has reset it.
+        approved: orders that were let through. refused: not let through, by reason.
+        crossed_lots: by symbol, lots that strategies have settled between them; each was bought and sold.
+        crossed_notional: what these were worth, once.
+    """
+
+    equity: float
+    peak: float
+    state: str = "active"
+    limit: str | None = None
+    limit_time: str | None = None
+    approved: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    crossed_lots: dict[str, int] = field(default_factory=dict)
+    crossed_notional: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class SessionResult:
     """What a session's run came to. `to_dict` is the document of `stratd backtest --json`.
 
@@ -62,6 +87,7 @@ class SessionResult:
         rejects_file: where rejected rows are kept; None where there were none.
         journal_file: the record of orders, fills and money; None where none is kept.
         restart_plan: what was gone on with after a crash, by strategy; empty for a new run.
+        book: what strategies came to together; None where they share nothing.
     """
 
     session: str
@@ -82,6 +108,7 @@ class SessionResult:
     ledger_hash: str = ""
     journal_file: str | None = None
     restart_plan: tuple[str, ...] = ()
+    book: BookResult | None = None
 
     @property
     def exit_code(self) -> int:

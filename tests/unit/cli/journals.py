@@ -19,6 +19,7 @@ from stratd.journal.journal import Journal
 from stratd.journal.reader import read_journal
 from stratd.model import Interval, Side
 from stratd.portfolio.cells import R_COLUMNS, R_KIND
+from stratd.risk.limits import RiskLimits
 from stratd.strategy.base import Strategy
 from stratd.strategy.params import StrategyParams
 from stratd.testing.bars import BarRow, series
@@ -75,16 +76,20 @@ def rows(seed: int, minutes: int) -> list[BarRow]:
     return sorted(found, key=lambda row: (row.open_time, row.symbol))
 
 
-def played(path: Path, seed: int = 1, rules: AccountRules = RULES, minutes: int = 120, names: Sequence[str] = ("one",)) -> Spine:
-    """A session of gamblers that has kept its journal at `path`."""
+def played(
+    path: Path, seed: int = 1, rules: AccountRules = RULES, minutes: int = 120, names: Sequence[str] = ("one",),
+    limits: RiskLimits | None = None, durable: bool = False,
+) -> Spine:  # fmt: skip
+    """A session of gamblers that has kept its journal at `path`. With `durable` it says of itself that it was a run."""
     spine = Spine(market(history=20, tick=0.01))
-    threads = [spine.thread(Gambler, name, rules=rules, seed=seed + number) for number, name in enumerate(names)]
+    threads = [spine.thread(Gambler, name, rules=rules, limits=limits, seed=seed + number) for number, name in enumerate(names)]
     terms = spine.terms
     about = {
         "symbols": list(terms.symbols),
         "ticks": [one.tick for one in terms.instruments],
         "lots": [one.lot for one in terms.instruments],
         "session": "tiny",
+        "durable": durable,
     }
     with Journal(path, durable=False, session="tiny") as journal:
         journal.post([Entry("", SESSION, 0, json.dumps(about).encode())])

@@ -12,12 +12,15 @@ from stratd.cli import halt
 from stratd.cli.main import main
 from stratd.cli.places import JOURNAL_NAME, find_place
 from stratd.cli.running import writer_of
+from stratd.execution.account_journal import ENDED
 from stratd.journal.journal import Journal
 from stratd.risk.kill_switch import FILE_NAME
+from stratd.risk.limits import RiskLimits
 from stratd.system.config import load_session
 from stratd.system.session_journal import FILE_NAME as SESSION_JOURNAL_NAME
 from stratd.system.session_journal import journal_path
 from tests.unit.cli.conftest import SESSION
+from tests.unit.cli.journals import played, rewritten
 
 Capture = pytest.CaptureFixture[str]
 HALT = Path("results/tiny/HALT")
@@ -184,3 +187,57 @@ _DAEMON = str(Path(halt.__file__).parents[2])
 def test_writer_of_a_journal_that_was_left_behind_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "journal.sqlite3.lock").write_text(text)
     assert writer_of(tmp_path / "journal.sqlite3") is None
+
+
+# Resets. What they do: tests/unit/system/test_restarts.py.
+
+
+@pytest.fixture
+def stopped(session_file: Path) -> Path:
+    """The journal of a run of one gambler that was halted and killed."""
+    path = Path("results/tiny") / JOURNAL_NAME
+    path.parent.mkdir(parents=True)
+    played(Path("whole"), limits=RiskLimits(drawdown_fraction=0.0001), durable=True)
+    return rewritten(Path("whole"), path, lambda record: iter(() if record.entry.kind == ENDED else (record.entry,)))
+
+
+def test_resume_strategy_says_what_comes_of_it_and_leaves_the_kill_switch(stopped: Path, capsys: Capture) -> None:
+    main(["halt", "s.json"])
+    capsys.readouterr()
+    assert main(["resume", "s.json", "--strategy", "one", "--reason", "it was\n right"]) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith(
+        "one is active from the next start on (it is halted: drawdown); its day and its highest equity begin anew from "
+    )
+    assert second == "its kill switch is thrown as well: stratd resume s.json"
+    assert third == "  what it goes on with: stratd run s.json --preview"
+    assert HALT.exists()
+    assert main(["journal", "show", "s.json", "--kind", "resets"]) == 0
+    assert "the account, which was halted" in (out := capsys.readouterr().out)
+    assert "it was right" in out
+    assert main(["journal", "verify", "s.json"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--strategy", "two"], 2, "--strategy two: nothing of a strategy of this name was recorded in"),
+        (["--book"], 1, "nothing of a book was recorded, so there is none to reset"),
+        (["--reason", "why"], 2, "--reason is kept with a reset: say of what, with --strategy NAME or --book"),
+        (["--strategy", "one", "--results-dir", "gone"], 1, "gone/tiny/journal.sqlite3: no such file"),
+    ],
+)
+def test_resume_of_what_cannot_be_reset_says_why(
+    stopped: Path, options: list[str], code: int, said: str, capsys: Capture
+) -> None:
+    assert main(["resume", "s.json", *options]) == code
+    out, err = capsys.readouterr()
+    assert (out, said in err) == ("", True), err
+
+
+def test_resume_strategy_while_the_session_runs_says_what_to_do(stopped: Path, capsys: Capture) -> None:
+    with Journal(stopped, durable=True, session="tiny"):
+        assert main(["resume", "s.json", "--strategy", "one"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"process {os.getpid()} runs tiny now, and a reset is taken in at a start: stop it (kill -TERM {os.getpid()})" in err

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +15,12 @@ from numpy.typing import NDArray
 
 from stratd.cli.journal_money import StrategyMoney, check_money
 from stratd.cli.plain_ledger import PlainLedger, money
-from stratd.execution.account_journal import CHECKPOINT
+from stratd.execution.account_journal import CHECKPOINT, POINTS, RECORDS, RESET, SESSION
+from stratd.execution.resets import Reset
 from stratd.execution.rules import AccountRules, AtEnd, Commission, LotRule, Slippage
+from stratd.journal.entry import Entry, Record
+from stratd.journal.reader import read_journal
+from stratd.journal.verify import verify
 from stratd.model import MONEY
 from stratd.portfolio import cells as c
 from tests.unit.cli.journals import RULES, played, rewritten, with_checkpoints, with_records
@@ -176,8 +183,10 @@ def test_every_cell_of_money_that_was_changed_is_found(journal: Path, tmp_path: 
             tables[0][cell] += 3
 
         _, differences = checked(with_checkpoints(journal, tmp_path / name.replace(" ", "_"), change))
-        assert len(differences) == 1, (name, differences)
-        assert f": {name}: it says" in differences[0]
+        # Cash and the value of what is held are equity.
+        expected = [name, "equity"] if cell in (c.C_CASH, c.C_VALUE) else [name]
+        assert len(differences) == len(expected), (name, differences)
+        assert all(f": {one}: it says" in line for one, line in zip(expected, differences, strict=True))
 
 
 @pytest.mark.parametrize("column", [c.P_LOTS, c.P_COST, c.P_REALISED, c.P_FEES, c.P_VALUE])
@@ -213,4 +222,114 @@ def test_difference_that_stays_the_same_is_said_once(journal: Path, tmp_path: Pa
         tables[0][c.C_CASH] += 3
 
     _, differences = checked(with_checkpoints(target, tmp_path / "again", change))
-    assert len(differences) == 1
+    assert [line.split(": ")[1] for line in differences] == ["cash", "equity"]
+
+
+# Capital, equity, and states: from the description and the records alone.
+
+
+def with_description(source: Path, target: Path, **more: Any) -> Path:
+    """A copy whose session entry says more."""
+
+    def changed(record: Record) -> Iterator[Entry]:
+        entry = record.entry
+        if entry.kind == SESSION:
+            entry = entry._replace(payload=json.dumps({**json.loads(entry.payload), **more}).encode())
+        yield entry
+
+    return rewritten(source, target, changed)
+
+
+def test_equity_is_what_capital_and_records_come_to(journal: Path, tmp_path: Path) -> None:
+    account, differences = checked(with_description(journal, tmp_path / "right", capital={"one": 20_000.0}))
+    assert (account.capital, differences) == (20_000 * MONEY, [])
+    _, differences = checked(with_description(journal, tmp_path / "wrong", capital={"one": 20_000.01}))
+    said = [line.split(": ")[1] for line in differences]
+    assert said[:2] == ["equity of the first point", "cash"]
+    assert "equity" in said
+
+
+@pytest.mark.parametrize("kind", [c.FILL, c.CHARGE])
+def test_one_amount_that_was_changed_with_the_chain_made_right_is_seen_by_the_money_alone(
+    journal: Path, tmp_path: Path, kind: int
+) -> None:
+    source = with_description(journal, tmp_path / "described", capital={"one": 20_000.0})
+    target = with_records(source, tmp_path / "changed", kind, add(c.R_MONEY, 1))
+    report = verify(target)
+    assert report.ok
+    (_,), differences = check_money(target, report.entries)
+    (line,) = [line for line in differences if ": equity: it says" in line]
+    amounts = [int(part.replace(",", "").replace(".", "")) for part in re.findall(r"[\d,]+\.\d{8}", line)]
+    assert amounts[0] - amounts[1] == 1, line  # units of 1e-8: a fill that costs one more, and nothing else has changed
+    assert line.startswith("one, checkpoint at 2024-01-03T01:30:00Z (entry ")
+
+
+def test_last_equity_point_that_was_changed_is_found(journal: Path, tmp_path: Path) -> None:
+    left = [True]
+    last = max(record.sequence for record in read_journal(journal) if record.entry.kind == POINTS)
+
+    def change(record: Record) -> Iterator[Entry]:
+        entry = record.entry
+        if record.sequence == last:
+            left.clear()
+            table = np.frombuffer(entry.payload, np.int64).reshape(-1, 2).copy()
+            table[-1, 1] += 1
+            entry = entry._replace(payload=table.tobytes())
+        yield entry
+
+    _, differences = checked(rewritten(journal, tmp_path / "changed", change))
+    assert left == []
+    assert [f"equity point of entry {last}: it says" in line for line in differences] == [True]
+
+
+def with_states(source: Path, target: Path, *states: int, resets: int = 0) -> Path:
+    """A copy with records of these states before the first of its fills, and a checkpoint that says the last of them."""
+
+    def change(table: Table, at: int) -> Table:
+        rows = np.zeros((len(states), c.R_COLUMNS), np.int64)
+        rows[:, c.R_KIND], rows[:, c.R_TIME], rows[:, c.R_A] = c.RISK, table[at, c.R_TIME], states
+        return np.insert(table, [at] * len(states), rows, axis=0)
+
+    def of_checkpoints(tables: list[Table]) -> None:
+        tables[0][c.C_STATE] = states[-1]
+
+    def with_resets(record: Record) -> Iterator[Entry]:
+        yield record.entry
+        if record.entry.kind == RECORDS and asked:
+            asked.clear()
+            for number in range(resets):
+                yield Entry("one", RESET, 0, Reset(by="me", at=number).pack())
+
+    # The account is known from its first entry on.
+    asked = [True]
+    early = rewritten(source, target.with_suffix(".1"), lambda record: _first_records_apart(record))
+    noted = rewritten(early, target.with_suffix(".2"), with_resets)
+    return with_checkpoints(with_records(noted, target.with_suffix(".3"), c.FILL, change), target, of_checkpoints)
+
+
+def _first_records_apart(record: Record) -> Iterator[Entry]:
+    """The first record of each entry of records as an entry of its own."""
+    entry = record.entry
+    if entry.kind == RECORDS:
+        row = c.R_COLUMNS * 8
+        yield entry._replace(payload=entry.payload[:row])
+        entry = entry._replace(payload=entry.payload[row:])
+    if entry.payload or entry.kind != RECORDS:
+        yield entry
+
+
+def test_state_that_gets_stricter_is_right_and_back_to_active_only_with_a_reset(journal: Path, tmp_path: Path) -> None:
+    assert checked(with_states(journal, tmp_path / "stricter", c.REDUCING, c.STATE_HALTED))[1] == []
+    _, differences = checked(with_states(journal, tmp_path / "back", c.STATE_HALTED, c.ACTIVE))
+    assert ["went from halted to active, and nobody has reset it" in line for line in differences] == [True]
+    assert checked(with_states(journal, tmp_path / "reset", c.STATE_HALTED, c.ACTIVE, resets=1))[1] == []
+    _, differences = checked(with_states(journal, tmp_path / "looser", c.STATE_HALTED, c.REDUCING, resets=1))
+    assert ["went from halted to reducing, and nobody has reset it" in line for line in differences] == [True]
+
+
+def test_state_of_a_checkpoint_that_no_record_has_led_to_is_found(journal: Path, tmp_path: Path) -> None:
+    def change(tables: list[NDArray[np.int64]]) -> None:
+        tables[0][c.C_STATE] = c.STATE_HALTED
+
+    _, differences = checked(with_checkpoints(journal, tmp_path / "changed", change))
+    assert [": trading state: it says halted, its records come to active" in line for line in differences] == [True]

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stratd.cli.main import main
-from stratd.execution.account_journal import CHECKPOINT, ENDED
+from stratd.execution.account_journal import CHECKPOINT, ENDED, RESET
+from stratd.execution.account_journal import SESSION as SESSION_ENTRY
+from stratd.execution.resets import Reset
+from stratd.journal.entry import Entry, Record
 from tests.unit.cli.conftest import SESSION
 from tests.unit.cli.journals import played, rewritten
 
@@ -19,7 +23,7 @@ JOURNAL = Path("results/tiny/journal.sqlite3")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal of gamblers one and two, whose session has come to its end."""
     path = tmp_path_factory.mktemp("kept") / "journal.sqlite3"
-    played(path, names=("one", "two"))
+    played(path, names=("one", "two"), durable=True)
     return path
 
 
@@ -92,10 +96,37 @@ def test_preview_of_a_session_with_other_symbols_is_refused_as_the_run_is(projec
     assert "was kept with other ticks than the session has now" in capsys.readouterr().err
 
 
+def test_preview_says_which_rules_have_changed(project: Path, kept: Path, capsys: Capture) -> None:
+    said = {"one": {"account": {"leverage": 2.0, "allow_short": True}, "risk": {"drawdown_fraction": 0.2}}}
+
+    def described(record: Record) -> Iterator[Entry]:
+        entry = record.entry
+        if entry.kind == SESSION_ENTRY:
+            entry = entry._replace(payload=json.dumps({**json.loads(entry.payload), "rules": said}).encode())
+        yield from () if entry.kind == ENDED else (entry,)
+
+    rewritten(kept, Path("other/tiny/journal.sqlite3"), described)
+    lines = preview(capsys, "--results-dir", "other")
+    assert [line.strip() for line in lines if "changed" in line] == [
+        "changed: one: account.leverage is 1.0, and was 2.0",
+        "changed: one: risk.drawdown_fraction is null, and was 0.2",
+    ]
+
+
+def test_preview_says_what_a_person_has_reset(project: Path, kept: Path, capsys: Capture) -> None:
+    asked = Entry("one", RESET, 0, Reset(by="me", at=10**18, reason="all is well", state="halted").pack())
+    path = Path("other/tiny/journal.sqlite3")
+    rewritten(kept, path, lambda record: iter((asked,) if record.entry.kind == ENDED else (record.entry,)))
+    line = next(line for line in preview(capsys, "--results-dir", "other") if line.startswith("  one goes on"))
+    assert line.endswith("; it is active again: reset by me at 2001-09-09T01:46:40Z: all is well")
+
+
 def test_preview_of_a_run_that_would_begin_anew_says_why_and_removes_nothing(project: Path, kept: Path, capsys: Capture) -> None:
+    stopped = Path("stopped/tiny/journal.sqlite3")
+    rewritten(kept, stopped, of_a_backtest)
     interrupted(journal={"durable": False})
-    assert preview(capsys) == [
-        f"the session's journal is not durable (journal.durable is false): it would begin anew, and replace {JOURNAL}"
+    assert preview(capsys, "--results-dir", "stopped") == [
+        f"the session's journal is not durable (journal.durable is false): it would begin anew, and replace {stopped}"
     ]
     interrupted(journal={"enabled": False})
     assert preview(capsys) == ["the session keeps no journal (journal.enabled is false): it would begin anew"]
@@ -108,6 +139,59 @@ def test_preview_of_a_run_that_would_begin_anew_says_why_and_removes_nothing(pro
     (line,) = preview(capsys, "--results-dir", "finished")
     assert line.startswith(f"{finished} is of a session that has come to its end")
     assert [path.name for path in finished.parent.iterdir() if path.suffix == ".sqlite3"] == ["journal.sqlite3"]
+
+
+def of_a_backtest(record: Record) -> Iterator[Entry]:
+    """The same, of a backtest that was stopped."""
+    entry = record.entry
+    if entry.kind == SESSION_ENTRY:
+        entry = entry._replace(payload=json.dumps({**json.loads(entry.payload), "durable": False}).encode())
+    yield from () if entry.kind == ENDED else (entry,)
+
+
+def test_preview_of_a_backtest_that_was_stopped_begins_anew_as_the_run_does(project: Path, kept: Path, capsys: Capture) -> None:
+    path = Path("stopped/tiny/journal.sqlite3")
+    rewritten(kept, path, of_a_backtest)
+    assert preview(capsys, "--results-dir", "stopped") == [
+        f"{path} is of a backtest: it would be kept under another name, and the session begin anew"
+    ]
+
+
+def test_preview_of_what_a_run_would_refuse_to_replace_is_refused_as_the_run_is(project: Path, capsys: Capture) -> None:
+    interrupted(journal={"durable": False})
+    assert main(["run", "s.json", "--preview"]) == 1
+    assert "holds a run of this session that has not ended" in capsys.readouterr().err
+    assert JOURNAL.exists()
+
+
+def test_preview_of_a_run_that_failed_at_its_start_begins_anew(project: Path, kept: Path, capsys: Capture) -> None:
+    path = Path("failed/tiny/journal.sqlite3")
+    rewritten(kept, path, lambda record: iter((record.entry,) if record.entry.kind == SESSION_ENTRY else ()))
+    interrupted(tick=0.05)
+    assert preview(capsys, "--results-dir", "failed") == [f"nothing was recorded in {path}: it would begin anew"]
+
+
+LOADABLE = """
+from stratd import Strategy, StrategyParams
+
+class Idle(Strategy[StrategyParams]):
+    def setup(self, ctx):
+        ctx.subscribe("*", "1m")
+
+    def on_bars(self, symbol, interval):
+        pass
+"""
+
+
+def test_preview_of_a_strategy_that_cannot_be_loaded_says_what_becomes_of_what_it_left(project: Path, capsys: Capture) -> None:
+    for name, text in (("idle", LOADABLE), ("broken", "raise RuntimeError('broken')")):
+        Path(f"{name}.py").write_text(text)
+    entries = [{"module": f"{module}.py", "name": name} for module, name in (("idle", "one"), ("broken", "two"))]
+    interrupted(strategies=entries, on_load_error="skip", journal={"on_orphan": "adopt"})
+    _, first, second = preview(capsys)
+    assert first.startswith("  one goes on after")
+    assert second.startswith("  two could not be loaded and has left something open in ")
+    assert second.endswith(": it is kept, and marked")
 
 
 def test_preview_of_a_run_without_a_checkpoint_begins_every_strategy_anew(project: Path, kept: Path, capsys: Capture) -> None:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from stratd.cli.summary import print_summary
-from stratd.system.result import SessionResult
+from stratd.system.result import BookResult, SessionResult
 from tests.unit.cli.conftest import session_result, strategy_result
 
 
@@ -77,6 +77,13 @@ def test_summary_of_a_session_without_strategies_has_headings() -> None:
     assert shown(session_result(strategies={}), 80)[0].startswith("strategy state notified")
 
 
+def test_summary_of_a_book_says_what_it_refused_and_what_crossed() -> None:
+    book = BookResult(1e5, 1.2e5, approved=1_234, refused={"buying_power": 2, "halted": 7}, crossed_lots={"A": 3, "B": 2_000},
+                      crossed_notional=12_345.678)  # fmt: skip
+    text = " ".join(line.strip() for line in shown(session_result(book=book), 100))
+    assert "let through 1,234, refused halted 7 and buying_power 2, crossed 2,003 lots worth 12,345.68" in text
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
@@ -87,6 +94,11 @@ def test_summary_of_a_session_without_strategies_has_headings() -> None:
             "x             14     12       5  101,250.50       -         -       -",
         ),
         ({"bars_derived": {}}, "derived   none"),
+        ({"book": BookResult(1e5, 1.2e5)}, "book      equity 100,000.00 (highest 120,000.00), active, let through 0"),
+        (
+            {"book": BookResult(1e5, 1.2e5, "halted", "drawdown", "2024-01-02T15:30:00Z")},
+            "book      equity 100,000.00 (highest 120,000.00), halted: drawdown at 2024-01-02T15:30:00Z, let",
+        ),
         ({"deterministic": False}, "audit     0123456789ab (not deterministic)"),
         ({"elapsed_seconds": 0.0}, "elapsed   0ns"),
         ({"error": "FeedError: a.csv: broken"}, "error: FeedError: a.csv: broken"),

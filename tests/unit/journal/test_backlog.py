@@ -104,6 +104,26 @@ def test_post_beyond_the_bound_close_lets_it_go() -> None:
     assert call.end() is None
 
 
+def test_post_beyond_the_bound_gives_up_when_nothing_can_be_written() -> None:
+    backlog = Backlog(10, 100)
+    backlog.post([], 100)
+    call = Call(lambda: backlog.post([], 1))
+    reached = threading.Event()
+    while not backlog._without_room:
+        reached.wait(0.001)
+    backlog.fail("no disk")
+    assert call.end() is None
+    assert backlog.post([], 1) is None
+    backlog.written(backlog.take())  # what was queued stays, and there is room again
+    assert (backlog.durable, backlog.post([], 1)) == (1, 2)
+
+
+def test_post_while_nothing_can_be_written_and_there_is_room_is_queued() -> None:
+    backlog = Backlog(10, 100)
+    backlog.fail("no disk")
+    assert backlog.post([], 60) == 1
+
+
 def test_enough_a_batch_is_full_or_somebody_waits() -> None:
     backlog = Backlog(100, 1000)
     backlog.post([], 50)

@@ -23,7 +23,9 @@ from stratd.execution.account_journal import (
     read_past,
     unpack_state,
 )
+from stratd.execution.session_past import read_session
 from stratd.execution.terms import TradingTerms
+from stratd.journal.claim import Claim
 from stratd.journal.entry import Entry
 from stratd.journal.journal import Journal
 from stratd.journal.reader import read_journal
@@ -101,7 +103,7 @@ def test_open_journal_new_says_what_its_numbers_mean(tmp_path: Path) -> None:
     said = json.loads(record.entry.payload)
     assert record.entry.kind == SESSION
     assert (said["symbols"], said["ticks"], said["lots"]) == (["AAA", "BBB"], [0.01, 0.01], [1.0, 0.5])
-    assert (found.pasts, found.plan) == ({}, [])
+    assert (found.past.pasts, found.plan) == ({}, [])
 
 
 def test_open_journal_durable_and_not_ended_is_gone_on_with(tmp_path: Path) -> None:
@@ -195,6 +197,55 @@ def test_open_journal_batched_over_a_run_that_has_not_ended_is_refused(tmp_path:
         opened(tmp_path, BATCHED)
     assert list(read_journal(path)) == before
     opened(tmp_path, DURABLE).close(finished=True)
+
+
+@pytest.mark.parametrize("given", [config(), config(symbols=("BBB", {"symbol": "CCC", "tick": 0.05}))], ids=["same", "other"])
+@pytest.mark.parametrize("options", [DURABLE, BATCHED], ids=["durable", "batched"])
+def test_open_journal_in_which_nothing_has_happened_is_in_nobodys_way(
+    tmp_path: Path, options: RunOptions, given: SessionConfig
+) -> None:
+    opened(tmp_path).close(finished=False)
+    found = opened(tmp_path, options, given)
+    found.journal.post([Entry("a", POINTS, 1, bytes(16))])
+    found.close(finished=False)
+    path = found.journal.path
+    assert {file.name for file in path.parent.iterdir()} <= set(NAMES)
+    past = read_session((record.sequence, record.entry) for record in read_journal(path))
+    assert past.about is not None
+    assert (past.about["symbols"], past.durable, past.ended) == (list(given.symbols), found.durable, False)
+    assert found.plan == []
+    if options is DURABLE:  # and what has happened since then has a meaning
+        with pytest.raises(JournalError, match="was kept with other"):
+            opened(tmp_path, DURABLE, config(symbols=("AAA", "CCC")))
+
+
+@pytest.mark.parametrize("options", [DURABLE, BATCHED], ids=["durable", "batched"])
+def test_open_journal_in_which_nothing_has_happened_yet_and_that_is_being_written_is_refused(
+    tmp_path: Path, options: RunOptions
+) -> None:
+    running = opened(tmp_path)
+    with pytest.raises(JournalError, match=r"is being written by process \d+"):
+        opened(tmp_path, options)
+    running.close(finished=False)
+
+
+def test_open_journal_whose_run_began_and_was_cut_off_while_it_was_looked_at_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(tmp_path)
+    first.close(finished=False)
+    path, acquire = first.journal.path, Claim.acquire
+
+    def late(self: Claim) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Claim, "acquire", acquire)
+            left(tmp_path, finished=False)
+        acquire(self)
+
+    monkeypatch.setattr(Claim, "acquire", late)
+    with pytest.raises(JournalError, match="has not ended, and a backtest would replace it"):
+        opened(tmp_path, BATCHED)
+    assert POINTS in kinds(path)
 
 
 @pytest.mark.parametrize("options", [DURABLE, BATCHED], ids=["durable", "batched"])
