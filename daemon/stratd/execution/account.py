@@ -934,7 +934,7 @@ class Account:
         self._events = events
         needed = self.cells.item(c.C_POINTS) + events + 2  # a point at most for each event
         if len(self.points_table) < needed:
-            more = np.zeros((needed if events < _KEPT_POINTS // 4 else max(needed, _KEPT_POINTS + events + 2), 2), np.int64)
+            more = np.zeros((max(needed, min(2 * len(self.points_table), _KEPT_POINTS + events + 2)), 2), np.int64)
             more[: len(self.points_table)] = self.points_table
             self.points_table = more
         self._args = (

@@ -303,6 +303,43 @@ def step_through(  # type: ignore[no-untyped-def]
     # Calls with arrays cost more than what they do for most bars (their references are counted), so this loop makes none of them unless
     # something happens.
     days_count = days.shape[0]
+    if cells[C_ORDERS] == 0 and cells[C_OPEN] == 0 and cells[C_FILLED] == 0:
+        # Nothing can happen to an account that holds nothing and has no orders: marks, days and points go on, and no more.
+        equity = cells[C_CASH] + cells[C_VALUE]
+        count, most = cells[C_POINTS], points.shape[0]
+        time = cells[C_TIME]
+        while at < stop:
+            if close_time[at] > limit_time:
+                cells[X_STOPPED] = AT_TIME
+                break
+            if count >= most:
+                cells[X_STOPPED] = AT_ROOM
+                break
+            time = close_time[at]
+            is_own = False
+            while at < stop and close_time[at] == time:
+                st = stream[at]
+                is_own = is_own or own[st] != 0
+                if st < symbols and place_of[st] >= 0:
+                    r = row[at] - base[0, st]
+                    position_floats[place_of[st], P_MARK] = floats[3, st, r]
+                    position_floats[place_of[st], P_SPREAD] = floats[1, st, r] - floats[2, st, r]
+                at += 1
+            if is_own:
+                points[count, 0] = time
+                points[count, 1] = equity
+                count += 1
+        cells[C_STEPS] += count - cells[C_POINTS]
+        cells[C_POINTS] = count
+        cells[C_TIME] = time
+        cells[C_CURSOR] = at
+        day = cells[C_DAY] + 1
+        if day < days_count and days[day] <= time - BAR_NS:
+            while day < days_count and days[day] <= time - BAR_NS:
+                day += 1
+            cells[C_DAY] = day - 1
+            cells[C_DAY_START] = equity
+        return
     daily, daily_state = rules[K_DAILY], rules[K_DAILY_STATE]
     drawdown, drawdown_state = rules[K_DRAWDOWN], rules[K_DRAWDOWN_STATE]
     consecutive, consecutive_state = rules[K_CONSECUTIVE], rules[K_CONSECUTIVE_STATE]

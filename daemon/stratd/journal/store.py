@@ -18,6 +18,7 @@ _BUSY_SECONDS: Final = 0.2
 _TAIL: Final = 1000  # entries at the end that every opening checks
 _ROWS: Final = 64  # of one statement
 _PAGE_BYTES: Final = 4096
+_BATCH_PAGE_BYTES: Final = 16_384  # of a file that is written in large groups: fewer pages to sum up and to copy
 _PLACES: Final = "(?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -101,6 +102,8 @@ class Store:
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable or alone else 'OFF'}")
             connection.execute("PRAGMA cell_size_check = ON")
+            if not self._durable and not alone:
+                connection.execute(f"PRAGMA page_size = {_BATCH_PAGE_BYTES}")  # of a new file
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             if mode != "wal":
                 raise JournalError(
