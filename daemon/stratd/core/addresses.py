@@ -43,5 +43,6 @@ def _build_array() -> Any:
 i8_at = Intrinsic(_build_pointer("int64"))  # a pointer to the numbers at an address
 i4_at = Intrinsic(_build_pointer("int32"))
 u1_at = Intrinsic(_build_pointer("uint8"))
+f4_at = Intrinsic(_build_pointer("float32"))
 f8_at = Intrinsic(_build_pointer("float64"))
 array_of = Intrinsic(_build_array)  # the array that a pointer and a shape (a tuple) make: C-contiguous, uncounted

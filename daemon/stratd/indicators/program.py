@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stratd.core.addresses import f4_at, f8_at, i8_at
 from stratd.core.clock import perf_ns
 from stratd.core.kernel import Intrinsic, kernel
 
@@ -89,27 +90,6 @@ def _build_clock() -> Any:
     return read_clock
 
 
-def _build_memory(code: str) -> Callable[[], Any]:
-    """What gives an address as a pointer to numbers of a type: `f8`, `f4` or `i8`."""
-
-    def build() -> Any:
-        from numba import types
-        from numba.extending import intrinsic
-
-        pointer = types.CPointer({"f8": types.float64, "f4": types.float32, "i8": types.int64}[code])
-
-        @intrinsic
-        def memory(context, address):  # type: ignore[no-untyped-def]
-            def generate(target, builder, signature, arguments):  # type: ignore[no-untyped-def]
-                return builder.inttoptr(arguments[0], target.get_value_type(pointer))
-
-            return pointer(types.int64), generate
-
-        return memory
-
-    return build
-
-
 def _build_copy() -> Any:
     from numba import types
     from numba.core import cgutils
@@ -129,9 +109,6 @@ def _build_copy() -> Any:
 
 call = Intrinsic(_build_call)  # run an operation
 read_clock = Intrinsic(_build_clock)  # CLOCK_MONOTONIC in ns, from the address of clock_gettime
-floats_at = Intrinsic(_build_memory("f8"))
-singles_at = Intrinsic(_build_memory("f4"))
-wholes_at = Intrinsic(_build_memory("i8"))
 copy_bytes = Intrinsic(_build_copy)
 
 
@@ -148,9 +125,9 @@ def run_entries(run):  # type: ignore[no-untyped-def]  # the kernel signature is
     Returns:
         Where it stopped: the last entry, or the one that the caller has to run.
     """
-    table, pointers = wholes_at(run[R_TABLE]), wholes_at(run[R_POINTERS])
-    done, count, base = wholes_at(run[R_DONE]), wholes_at(run[R_COUNT]), wholes_at(run[R_BASE])
-    scratch, spent = floats_at(run[R_SCRATCH]), floats_at(run[R_SPENT])
+    table, pointers = i8_at(run[R_TABLE]), i8_at(run[R_POINTERS])
+    done, count, base = i8_at(run[R_DONE]), i8_at(run[R_COUNT]), i8_at(run[R_BASE])
+    scratch, spent = f8_at(run[R_SCRATCH]), f8_at(run[R_SPENT])
     first, last, sample = run[R_FIRST], run[R_LAST], run[R_SAMPLE]
     if first == 0:
         run[R_BLOCKS] += 1
@@ -172,8 +149,8 @@ def run_entries(run):  # type: ignore[no-untyped-def]  # the kernel signature is
         parameters, state = table[row_of + T_PARAMETERS], table[row_of + T_STATE]
         other = table[row_of + T_OTHER]
         if other >= 0:
-            floats_at(state)[0] = float(count[other] - base[other])
-            floats_at(state)[1] = float(base[other])
+            f8_at(state)[0] = float(count[other] - base[other])
+            f8_at(state)[1] = float(base[other])
         inputs = run[R_POINTERS] + 8 * table[row_of + T_INPUTS]
         outputs = table[row_of + T_OUTPUTS]
         narrow = table[row_of + T_NARROW]
@@ -187,7 +164,7 @@ def run_entries(run):  # type: ignore[no-untyped-def]  # the kernel signature is
                     pointers[outputs + output] = run[R_SCRATCH] + 8 * (output * SCRATCH_ROWS - begin)
                 call(address, inputs, run[R_POINTERS] + 8 * outputs, begin, end, parameters, state)
                 for output in range(narrow):
-                    column = singles_at(pointers[outputs + narrow + output])
+                    column = f4_at(pointers[outputs + narrow + output])
                     for row in range(begin, end):
                         column[row] = np.float32(scratch[output * SCRATCH_ROWS + row - begin])
                 begin = end
