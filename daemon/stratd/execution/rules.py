@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -49,6 +49,12 @@ class AtEnd(StrEnum):
     CLOSE = "close"
 
 
+def _check_costs(costs: Slippage | Commission) -> None:
+    for name, value in asdict(costs).items():
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"{name} is a number, not negative, and not {value}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slippage:
     """How much worse than its price an order fills; the parts add up.
@@ -64,6 +70,9 @@ class Slippage:
     ticks: float = 0.0
     range_fraction: float = 0.0
     random_bps: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_costs(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +91,9 @@ class Commission:
     taker_bps: float = 0.0
     maker_bps: float = 0.0
     per_order: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_costs(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ class TradePlan:
     Attributes:
         side: buy, sell, or flat (leave whatever is held).
         strength: conviction, 0 to 1.
-        target_weight: wanted position as a signed fraction of the strategy's capital; None leaves it to sizing.
+        target_weight: wanted position as a signed fraction of the strategy's equity; None leaves it to sizing.
         entry_price: where to get in; None for wherever the market is.
         stop_price: where the idea is proved wrong.
         take_profit_price: where the idea is done.

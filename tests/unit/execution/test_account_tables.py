@@ -10,7 +10,7 @@ import pytest
 
 from stratd.errors import JournalError
 from stratd.execution.account_journal import Past, pack_state, unpack_state
-from stratd.execution.rules import AccountRules
+from stratd.execution.rules import AccountRules, Commission, Slippage
 from stratd.model import MINUTE_NS, Fill, Instrument, Interval
 from stratd.portfolio import cells as c
 from stratd.risk.limits import RiskLimits
@@ -160,3 +160,11 @@ def test_checkpoint_of_another_layout_is_refused_and_says_what_to_do() -> None:
     assert other != packed
     with pytest.raises(JournalError, match=f"has layout {c.LAYOUT + 1}, and this stratd reads {c.LAYOUT}: end the run"):
         unpack_state(other)
+
+
+@pytest.mark.parametrize("value", [-0.5, float("nan"), float("inf")])
+def test_costs_that_are_no_costs_are_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="bps is a number, not negative"):
+        Slippage(bps=value)
+    with pytest.raises(ValueError, match="per_share is a number, not negative"):
+        Commission(per_share=value)
