@@ -51,8 +51,9 @@ class AtEnd(StrEnum):
 
 def _check_costs(costs: Slippage | Commission) -> None:
     for name, value in asdict(costs).items():
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"{name} is a number, not negative, and not {value}")
+        least = -10_000.0 if name in ("taker_bps", "maker_bps") else 0.0  # below 0 the venue pays
+        if not least <= value < float("inf"):
+            raise ValueError(f"{name} is a number, not below {least:g}, and not {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

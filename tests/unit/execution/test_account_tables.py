@@ -164,7 +164,13 @@ def test_checkpoint_of_another_layout_is_refused_and_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("value", [-0.5, float("nan"), float("inf")])
 def test_costs_that_are_no_costs_are_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="bps is a number, not negative"):
+    with pytest.raises(ValueError, match="bps is a number, not below 0"):
         Slippage(bps=value)
-    with pytest.raises(ValueError, match="per_share is a number, not negative"):
+    with pytest.raises(ValueError, match="per_share is a number, not below 0"):
         Commission(per_share=value)
+
+
+def test_commission_below_zero_is_what_the_venue_pays() -> None:
+    assert Commission(maker_bps=-1.0).maker_bps == -1.0
+    with pytest.raises(ValueError, match="maker_bps is a number, not below -10000"):
+        Commission(maker_bps=-10_001.0)
