@@ -10,7 +10,7 @@ from stratd.strategy import kept_state
 from stratd.strategy.kept_state import KeptState
 
 DEEP: list[Any] = []
-for _ in range(5_000):
+for _ in range(200_000):  # deeper than any Python version follows
     DEEP = [DEEP]
 
 
