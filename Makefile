@@ -14,8 +14,12 @@ help:  ## say what there is
 run: $(VENV)/.run  ## play a session of real bars with the shipped strategies
 	@$(BIN)/stratd backtest session_configs/demo.json
 
+# Whole sessions are played without coverage, which takes as long again and is enough without them.
+SESSIONS = tests/replay tests/stress tests/contract
+
 test: $(VENV)/.dev  ## run all tests, with coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term -q
+	@$(BIN)/python -m pytest -q $(SESSIONS)
+	@$(BIN)/python -m pytest --cov --cov-report=term -q $(SESSIONS:%=--ignore=%)
 
 check: $(VENV)/.dev  ## lint, types, layers, the docs' examples
 	$(BIN)/ruff check .
