@@ -56,7 +56,7 @@ class PlainAccount:
         self.seen_at: dict[str, int] = {}
         self.events = self.fills = 0
         self.now = 0
-        self.touched: dict[str, None] = {}  # symbols of orders and refusals, by the first of them
+        self.touched: dict[str, int] = {}  # symbols of orders and refusals, and when the first of them was
         self.has_acted = False
 
     # The session.
@@ -142,10 +142,13 @@ class PlainAccount:
     def close_all(self) -> None:
         for order in self.all_working():
             self.end(order, "cancelled", self.now)
-        for symbol in self.touched:  # in which order is not said
+        for symbol, since in self.touched.items():  # in which order is not said
             holding = self.book.holdings[symbol]
             if holding.lots:
                 match = self.matches[symbol]
+                if match.close_time < since:  # a bar that was not followed has no range
+                    close = match.bar.close
+                    match.bar = match.bar._replace(open=close, high=close, low=close)
                 match.left = None
                 side = Side.SELL if holding.lots > 0 else Side.BUY
                 size = abs(holding.lots) * exact(holding.instrument.lot)
@@ -178,7 +181,7 @@ class PlainAccount:
         self.has_acted = True
         reasons = self.risk.reasons(request, self.now, self.book, self.last_prices(), self.all_working())
         if not reasons & {Refusal.NO_PRICE, Refusal.SYMBOL}:
-            self.touched[request.symbol] = None
+            self.touched.setdefault(request.symbol, self.now)
         if reasons:
             self.keep(Turned(self.now, request.symbol, request.side, request.quantity, frozenset(map(str, reasons))))
             return
