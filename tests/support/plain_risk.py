@@ -85,7 +85,7 @@ class PlainRisk:
         rate = self.limits.max_orders_per_minute
         if rate is not None and not reduces and sum(at // MINUTE_NS == time // MINUTE_NS for at in self.accepted) >= rate:
             found.add(Refusal.ORDER_RATE)
-        given = [order for order in self.orders if order.created == time and order.parent is None]
+        given = [order for order in self.orders if order.created == time and order.parent is None and order.state != "filled"]
         if self.limits.refuse_duplicates and any(_as_it_is(order) == _likeness(request, instrument) for order in given):
             found.add(Refusal.DUPLICATE)
         return found
