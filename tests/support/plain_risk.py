@@ -110,12 +110,9 @@ class PlainRisk:
         equity, limits = book.equity, self.limits
         self.highest = max(self.highest, equity)
         passed = []
-        if (
-            limits.daily_loss_fraction is not None
-            and self.day_start - equity > exact(limits.daily_loss_fraction) * self.day_start
-        ):
+        if limits.daily_loss_fraction is not None and self.day_start - equity >= limits.daily_loss_fraction * self.day_start:
             passed.append(limits.daily_loss_policy)
-        if limits.drawdown_fraction is not None and self.highest - equity > exact(limits.drawdown_fraction) * self.highest:
+        if limits.drawdown_fraction is not None and self.highest - equity >= limits.drawdown_fraction * self.highest:
             passed.append(limits.drawdown_policy)
         if limits.consecutive_losses is not None and book.losses_in_a_row >= limits.consecutive_losses:
             passed.append(limits.consecutive_losses_policy)
