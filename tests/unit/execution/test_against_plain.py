@@ -57,6 +57,7 @@ def test_account_that_fills_at_closes_is_the_plain_account(made: Case, size: tup
 
 
 @pytest.mark.prove
+@pytest.mark.timeout(3_600)
 @settings(max_examples=20_000)
 @given(st.one_of(cases(40, FillRule.NEXT_OPEN), cases(40), cases(8)), SIZES)
 def test_account_of_very_many_cases_is_the_plain_account(made: Case, size: tuple[int, int]) -> None:
